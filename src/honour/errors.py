@@ -1,0 +1,102 @@
+"""Every error that Honour raises, on one page.
+
+    HonourError
+    ├── BadInput             the caller sent something that is not allowed (HTTP 422, exit 2)
+    │   ├── CardNumberRefused    a card number was found; nothing of it is kept
+    │   └── MappingBroken        an import mapping does not fit its file
+    ├── BadSettings          honour.toml or an environment variable is wrong (exit 2)
+    ├── UnknownReference     an outcome or dispute names a decision that is not in the log (HTTP 404)
+    ├── Contradiction        a report contradicts one that stands (HTTP 409)
+    ├── LogContractBroken    logged data cannot be what it claims to be (exit 1)
+    ├── CannotTrain          the data do not hold what a model needs (exit 1)
+    ├── BundleRefused        a bundle is corrupt, foreign or no longer agrees with itself (exit 1)
+    └── LogUnavailable       the event log cannot keep what it is given (HTTP 503, exit 3)
+
+A refusal is not an error: a declined payment or an ineligible route is a normal answer with reasons.
+Each class has a section in docs/errors.md under its anchor.
+"""
+
+from __future__ import annotations
+
+
+class HonourError(Exception):
+    """Anything Honour raises on purpose; the message says what, where, what was found and what to do."""
+
+    anchor = "honour-error"
+    exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.message} docs/errors.md#{self.anchor}"
+
+
+class BadInput(HonourError):
+    """A value from a caller is not allowed; `path` names the field as a JSON path such as `$.payment.currency`."""
+
+    anchor = "bad-input"
+    exit_code = 2
+
+    def __init__(self, message: str, *, path: str = "$") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class CardNumberRefused(BadInput):
+    """A 13 to 19 digit number that passes the Luhn check was found; its value is in no message and no log."""
+
+    anchor = "card-number-refused"
+
+
+class MappingBroken(BadInput):
+    """An import mapping names a column, value or zone that does not exist in the file it is used on."""
+
+    anchor = "mapping-broken"
+
+
+class BadSettings(HonourError):
+    """A configuration file or environment variable holds a wrong key or value."""
+
+    anchor = "bad-settings"
+    exit_code = 2
+
+
+class UnknownReference(HonourError):
+    """A report names a decision or attempt that the log does not hold."""
+
+    anchor = "unknown-reference"
+    exit_code = 2
+
+
+class Contradiction(HonourError):
+    """A report contradicts one already accepted; the first stands."""
+
+    anchor = "contradiction"
+    exit_code = 2
+
+
+class LogContractBroken(HonourError):
+    """Logged data break a promise of the log, such as a propensity outside (0, 1]."""
+
+    anchor = "log-contract-broken"
+
+
+class CannotTrain(HonourError):
+    """The data do not hold what a model needs: too few rows, one class only, no later data."""
+
+    anchor = "cannot-train"
+
+
+class BundleRefused(HonourError):
+    """A bundle fails its hash, its schema or its numeric parity check and is not used."""
+
+    anchor = "bundle-refused"
+
+
+class LogUnavailable(HonourError):
+    """The event log cannot make an event durable (disk full, file system read-only); nothing was accepted."""
+
+    anchor = "log-unavailable"
+    exit_code = 3

@@ -1,0 +1,71 @@
+"""Routes, candidates and merchants: the ways out to the networks, what they cost, and what an approval is worth."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+
+from honour.records.payment import Country, Currency, Funding, Identifier, Network
+
+Authentication = Literal["none", "three_ds", "exemption_tra", "exemption_low_value", "exemption_recurring", "exemption_corporate"]
+CredentialForm = Literal["pan", "network_token", "wallet"]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class RouteCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one attempt on a route costs, in minor units of the payment's currency.
+
+    attempt_minor   charged for every attempt, whatever the answer
+    approval_minor  charged on approval, on top
+    approval_bps    charged on approval, basis points of the amount
+    decline_minor   charged when the attempt is not approved, on top
+    """
+
+    attempt_minor: NonNegative = 0.0
+    approval_minor: NonNegative = 0.0
+    approval_bps: NonNegative = 0.0
+    decline_minor: NonNegative = 0.0
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A way out to the networks: acquirer and merchant account, with what it supports and charges.
+
+    An empty tuple of networks, currencies, funding or merchants means: all of them.
+    """
+
+    id: Identifier
+    acquirer: Identifier | None = None
+    country: Country | None = None
+    networks: tuple[Network, ...] = ()
+    currencies: tuple[Currency, ...] = ()
+    funding: tuple[Funding, ...] = ()
+    merchants: tuple[Identifier, ...] = ()
+    credentials: tuple[CredentialForm, ...] = ("pan",)
+    authentications: tuple[Authentication, ...] = ("none",)
+    installments_max: Annotated[int, msgspec.Meta(ge=1, le=99)] = 1
+    cost: RouteCost = RouteCost()
+    enabled: bool = True
+
+
+class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Terms of one merchant: what an approval is worth and how much learning may cost.
+
+    margin_bps                 worth of an approval, basis points of the amount
+    exploration_budget_minor   expected loss allowed per payment for learning; 0 means never explore
+    retry_horizon_days         a payment is given up this long after its first attempt
+    """
+
+    country: Country | None = None
+    mcc: Annotated[str, msgspec.Meta(pattern="^[0-9]{4}$")] | None = None
+    margin_bps: NonNegative = 1000.0
+    exploration_budget_minor: NonNegative = 0.0
+    retry_horizon_days: Annotated[int, msgspec.Meta(ge=0, le=120)] = 14
+
+
+class Candidate(NamedTuple):
+    """Everything chosen about an attempt: route, authentication and credential form."""
+
+    route: str
+    authentication: Authentication
+    credential: CredentialForm

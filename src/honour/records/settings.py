@@ -1,0 +1,59 @@
+"""Settings: everything honour.toml may say, with defaults. Loading and checking is `honour.cli.settings`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from honour.records.route import Merchant, NonNegative, Route
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the event log, snapshots, training sets and bundles live.
+
+    snapshot_every  events between two snapshots of the online state
+    """
+
+    dir: str = "./honour-data"
+    snapshot_every: PositiveInt = 100_000
+
+
+class ServingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The HTTP service: where it listens and what it accepts.
+
+    body_bytes_max  largest body of one request; bulk_bytes_max the same for POST /v1/events
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
+    body_bytes_max: PositiveInt = 262_144
+    bulk_bytes_max: PositiveInt = 67_108_864
+
+
+class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How candidates are chosen.
+
+    salt            makes the exploration draws of this installation its own; keep it secret and constant
+    fallback_order  route ids to try in order when no model can score; empty means the order of [[routes]]
+    """
+
+    salt: str = "honour"
+    fallback_order: tuple[str, ...] = ()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of honour.toml. A merchant that is not listed gets the terms of `default`, if there is one."""
+
+    data: DataSettings = DataSettings()
+    serving: ServingSettings = ServingSettings()
+    policy: PolicySettings = PolicySettings()
+    merchants: dict[str, Merchant] = {}
+    routes: tuple[Route, ...] = ()
+
+    def terms_of(self, merchant_id: str) -> Merchant:
+        """Terms of `merchant_id`: its own, else those of `default`, else the defaults of `Merchant`."""
+        return self.merchants.get(merchant_id) or self.merchants.get("default") or Merchant()
