@@ -1,0 +1,1 @@
+"""The command line: reads settings, clocks and files, and calls the loop."""

@@ -1,0 +1,104 @@
+"""Commands that bring data in and turn them into features."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from honour import loop
+from honour.cli import show
+from honour.errors import BadInput
+
+DATA = typer.Option(Path("honour-data"), "--data", help="Data folder; made when it is not there.")
+JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
+
+
+def init(
+    directory: Path = typer.Argument(..., metavar="DIR", help="Folder to write honour.toml into; made when it is not there."),
+    force: bool = typer.Option(False, "--force", help="Overwrite an honour.toml that is there."),
+) -> None:
+    """Write a commented honour.toml to start from."""
+    written = loop.init(directory, force=force)
+    show.out(f"Wrote {written}. Change routes and merchants to yours, then: honour doctor --config {written}")
+
+
+def import_(
+    files: list[Path] = typer.Argument(..., metavar="FILE...", help="CSV, Parquet, XLSX or NDJSON files of past attempts."),
+    mapping: Path = typer.Option(..., "--mapping", help="How columns become records; see docs/tutorials/psp-routing.md."),
+    data: Path = DATA,
+    since: datetime | None = typer.Option(None, "--since", help="Leave out attempts before this instant (UTC)."),
+    until: datetime | None = typer.Option(None, "--until", help="Leave out attempts from this instant on (UTC)."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Read and report only; write nothing."),
+    json: bool = JSON,
+) -> None:
+    """Read past attempts into the event log, with a data-quality report.
+
+    Rows that cannot be used are left out and listed with the reason; a file imported twice changes nothing. Routes and fees that
+    the mapping describes are written to honour.toml in the data folder, unless one is there.
+    """
+    with show.progress() as step:
+        result = loop.import_attempts(files, mapping=mapping, data_dir=data, since=_utc(since), until=_utc(until), dry_run=dry_run, step=step)
+    if json:
+        show.as_json(result)
+        return
+    show.out(result.quality_text)
+    show.out(f"{result.n_logged} events {'would be ' if dry_run else ''}added to the log, {result.n_already_there} were there already.")
+    if result.settings_written:
+        show.out(f"Wrote {result.settings_written} with {result.n_routes} routes.")
+
+
+features_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Point-in-time features: build a training set, verify what was served.")
+
+
+@features_app.command("build")
+def features_build(
+    data: Path = DATA,
+    out: Path | None = typer.Option(None, "--out", help="Parquet file to write. Default: training/<content hash>.parquet in the data folder."),
+    json: bool = JSON,
+) -> None:
+    """Write a training set in which every row sees only what had arrived when its attempt was sent."""
+    with show.progress() as step:
+        built = loop.build_features(data, out=out, step=step)
+    if json:
+        show.as_json(built)
+    else:
+        show.out(f"{built.n_rows} rows, {built.n_features} features, content {built.content_hash}: {built.path}")
+
+
+@features_app.command("verify")
+def features_verify(data: Path = DATA, json: bool = JSON) -> None:
+    """Compare the features that decisions were served with those the log recomputes. Exits with 1 on any difference."""
+    with show.progress() as step:
+        report = loop.verify_features(data, step=step)
+    if json:
+        show.as_json(report)
+    else:
+        rows = [[row.feature, str(row.n), str(row.mismatch), str(row.missing), str(row.extra)] for row in report.features]
+        show.table("Served against recomputed", ["feature", "compared", "mismatch", "missing", "extra"], rows)
+        show.out(f"{report.n_decisions} decisions, {report.n_differences} differences.")
+    if report.n_differences:
+        raise typer.Exit(1)
+
+
+def simulate(
+    out: Path = typer.Option(..., "--out", help="NDJSON file to write, one attempt a line, as POST /v1/events takes it."),
+    scenario: str = typer.Option("calm", "--scenario", help="Scenario by name, or a scenario file."),
+    payments: int = typer.Option(10_000, "--payments", min=1, help="Payments to make."),
+    seed: int = typer.Option(1, "--seed", min=0, help="Same seed, same bytes."),
+    json: bool = JSON,
+) -> None:
+    """Write attempts of a simulated world, with a routing that is random among what each payment supports."""
+    with show.progress() as step:
+        result = loop.simulate(out, scenario=scenario, payments=payments, seed=seed, step=step)
+    if json:
+        show.as_json(result)
+    else:
+        show.out(f"{result.n_payments} payments, {result.n_attempts} attempts, approval rate of attempts {result.attempt_approval_rate:.3f}: {out}")
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    if instant is not None and instant.tzinfo is not None and instant.utcoffset() is None:
+        raise BadInput(f"{instant}: not an instant.")
+    return instant.replace(tzinfo=UTC) if instant is not None and instant.tzinfo is None else instant
