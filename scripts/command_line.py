@@ -12,7 +12,7 @@ import typer
 
 
 class Command(NamedTuple):
-    """One command: its words after `honour`, its options with all their spellings, the names of its arguments."""
+    """One command: its words after `honour`, its options with all their spellings, its arguments as help writes them."""
 
     words: tuple[str, ...]
     options: tuple[tuple[str, ...], ...]
@@ -46,19 +46,24 @@ def _walk(node: Any, words: tuple[str, ...]) -> Iterator[Command]:
     yield Command(
         words=words,
         options=tuple((*p.opts, *p.secondary_opts) for p in shown if p.param_type_name == "option"),
-        arguments=tuple(p.human_readable_name for p in shown if p.param_type_name == "argument"),
+        arguments=tuple(p.metavar or p.name.upper() for p in shown if p.param_type_name == "argument"),
     )
 
 
 def told(block: str) -> Iterator[list[str]]:
-    """Commands of `honour` and `make` in a shell block, as lists of words; continued lines are joined."""
-    for line in re.sub(r"\\\n\s*", " ", block).splitlines():
-        for part in re.split(r"\s(?:&&|\|\||\||;|&)\s|\s&$", line.strip().removeprefix("$ ")):
-            words = shlex.split(part, comments=True)
-            while words and ("=" in words[0] or words[0] in {"time", "sudo"}):
-                words = words[1:]
-            if words and words[0].rsplit("/", 1)[-1] in {"honour", "make"}:
-                yield [words[0].rsplit("/", 1)[-1], *words[1:]]
+    """Commands of `honour` and `make` in a shell block, as lists of words; continued lines are joined.
+
+    Where lines begin with `$ `, the others are output.
+
+    >>> list(told("$ PORT=1 .venv/bin/honour serve --port 1 &\\nhonour 0.1.0\\n$ cd x && make demo  # a minute"))
+    [['honour', 'serve', '--port', '1'], ['make', 'demo']]
+    """
+    lines = re.sub(r"\\\n\s*", " ", block).splitlines()
+    typed = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")] or lines
+    for line in typed:
+        for part in re.split(r"\s(?:&&|\|\||\||;|&)(?:\s|$)", line.strip()):
+            if found := re.match(r"(?:\w+=\S*\s+|time\s+|sudo\s+)*(?:\S*/)?(honour|make)(?:\s|$)(.*)", part):
+                yield [found[1], *shlex.split(found[2], comments=True)]
 
 
 def why_not_a_command(words: list[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,18 +76,20 @@ def anchors(text: str) -> list[str]:
     >>> anchors("# One page\\n## `honour demo`\\n## One page")
     ['one-page', 'honour-demo', 'one-page-1']
     """
+    seen: Counter[str] = Counter()
     found: list[str] = []
     for _, _, title in headings(text):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).replace("`", "").lower()
         slug = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
-        found.append(slug if slug not in found else f"{slug}-{found.count(slug) + sum(a.startswith(slug + '-') for a in found)}")
+        found.append(f"{slug}-{seen[slug]}" if seen[slug] else slug)
+        seen[slug] += 1
     return found + re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text)
 
 
 def links(text: str) -> Iterator[Link]:
     """Links that stay in the repository; `https:`, `mailto:` and the like are left out."""
     for number, line in prose(text):
-        for target in _LINK.findall(_INLINE_CODE.sub("", line) if "](" not in line else line):
+        for target in _LINK.findall(_INLINE_CODE.sub("", line)):
             if not _ELSEWHERE.match(target):
                 path, _, anchor = target.partition("#")
                 yield Link(line=number, target=path, anchor=anchor)

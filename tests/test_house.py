@@ -7,6 +7,7 @@ import doctest
 import subprocess
 from pathlib import Path
 
+import command_line
 import pages
 import pytest
 import tidy
@@ -170,7 +171,7 @@ def test_links_blocks_and_tables_are_read_as_a_renderer_reads_them() -> None:
 
 
 def test_the_examples_in_the_checks_run() -> None:
-    assert [doctest.testmod(module).failed for module in (pages, words, tidy)] == [0, 0, 0]
+    assert [doctest.testmod(module).failed for module in (pages, words, tidy, command_line)] == [0, 0, 0, 0]
 
 
 def test_make_alone_lists_every_target_that_people_use() -> None:
