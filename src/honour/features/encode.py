@@ -1,0 +1,87 @@
+"""Raw features to the matrix that a model reads: numbers as they are, categories by a fitted map, not known as NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from honour.errors import BadInput, BundleRefused
+from honour.features.catalogue import CANDIDATE_FEATURES, FEATURES, PAYMENT_FEATURES, SCHEMA_ID
+from honour.features.view import Feature
+from honour.records.event import FeatureValue, ServedFeatures
+
+_NAN = float("nan")
+
+
+def _category_places(features: Sequence[Feature]) -> tuple[tuple[int, str], ...]:
+    return tuple((place, feature.name) for place, feature in enumerate(features) if feature.kind == "category")
+
+
+_PAYMENT_CATEGORIES = _category_places(PAYMENT_FEATURES)
+_CANDIDATE_CATEGORIES = _category_places(CANDIDATE_FEATURES)
+_NO_VALUES: dict[str, float] = {}
+
+
+class Encoder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Numbers for the categories of the catalogue, fitted in learning and kept in the bundle.
+
+    schema      content hash of the catalogue whose rows it encodes
+    categories  feature -> value -> number; a value that is not in it, or not known, is NaN
+
+    >>> Encoder(schema=SCHEMA_ID, categories={"network": {"visa": 0.9}}).categories["network"]["visa"]
+    0.9
+    """
+
+    schema: str
+    categories: dict[str, dict[str, float]]
+
+    def encode(self, served: ServedFeatures) -> NDArray[np.float32]:
+        """Matrix of one decision, columns in catalogue order.
+
+        returns : (n_candidates, n_features) float32
+        """
+        if served.schema != self.schema or self.schema != SCHEMA_ID:
+            raise BundleRefused(
+                f"encoder of catalogue {self.schema} was given features of {served.schema}; this Honour computes {SCHEMA_ID}. "
+                "Train a bundle with this version."
+            )
+        matrix = np.empty((len(served.candidates), len(FEATURES)), dtype=np.float32)
+        split = len(PAYMENT_FEATURES)
+        matrix[:, :split] = self._numbers(served.payment, _PAYMENT_CATEGORIES)
+        if served.candidates:
+            matrix[:, split:] = [self._numbers(values, _CANDIDATE_CATEGORIES) for values in served.candidates]
+        return matrix
+
+    def encode_columns(self, columns: Mapping[str, Sequence[Any]]) -> NDArray[np.float32]:
+        """Matrix of many rows, from columns by feature name: lists, NumPy arrays, or Arrow columns.
+
+        returns : (n_rows, n_features) float32, columns in catalogue order
+        """
+        if missing := [feature.name for feature in FEATURES if feature.name not in columns]:
+            raise BadInput(
+                f"column {missing[0]} is absent; a row needs every feature of the catalogue ({len(missing)} are absent)", path="$"
+            )
+        n_rows = len(columns[FEATURES[0].name])
+        matrix = np.empty((n_rows, len(FEATURES)), dtype=np.float32)
+        for place, feature in enumerate(FEATURES):
+            matrix[:, place] = self._column(feature, columns[feature.name])
+        return matrix
+
+    def _numbers(self, values: Sequence[FeatureValue], places: tuple[tuple[int, str], ...]) -> list[float]:
+        row: list[Any] = [_NAN if value is None else value for value in values]
+        for place, name in places:
+            row[place] = self.categories.get(name, _NO_VALUES).get(values[place], _NAN)  # type: ignore[arg-type]  # a category is text
+        return row
+
+    def _column(self, feature: Feature, column: Any) -> NDArray[np.float32]:
+        values = column.to_numpy() if hasattr(column, "to_numpy") else column
+        if feature.kind == "category":
+            number_of = self.categories.get(feature.name, _NO_VALUES)
+            return np.array([number_of.get(value, _NAN) for value in values], dtype=np.float32)
+        if isinstance(values, np.ndarray) and values.dtype != object:
+            return values.astype(np.float32)
+        return np.array([_NAN if value is None else value for value in values], dtype=np.float32)

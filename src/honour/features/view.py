@@ -1,0 +1,252 @@
+"""Feature views: what a feature is, declared once. `online` folds the declaration, `sql` compiles it; both give the same value.
+
+An *entity* is the group that a number is about: ("route", "bin") is one group per route and BIN. A part that is None
+makes a group of its own, "not known".
+
+Windows run on the arrival time of answers, in whole tiles: at instant t a window of W seconds in tiles of T covers the tile
+that holds t (tile number = t // T) and the W / T - 1 tiles before it. It is up to one tile shorter than its name.
+
+A rate with `shrink_to` is pulled towards another feature's value at the same instant, as if `strength` more answers had come
+with that rate: (k + strength * parent) / (n + strength). Without parent, or while the parent is missing, it is k / n, and
+missing when n is 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+
+from honour.errors import BadInput
+from honour.records.payment import Payment
+
+Kind = Literal["number", "category"]
+Level = Literal["payment", "candidate"]
+Measure = Literal["count", "next_number", "approval_rate", "failed_rate", "amount_ratio"]
+LastColumn = Literal["status", "response_code", "approved", "seconds_since", "same_route"]
+
+SEMANTICS = 1
+"""Raised when the same declaration comes to mean another number, so that old states and bundles are refused."""
+
+PAYMENT_COLUMNS: dict[str, Literal["text", "integer", "real"]] = {
+    "payment_id": "text",
+    "merchant_id": "text",
+    "amount_minor": "integer",
+    "currency": "text",
+    "card_id": "text",
+    "bin": "text",
+    "network": "text",
+    "funding": "text",
+    "issuer": "text",
+    "issuer_country": "text",
+    "mcc": "text",
+    "merchant_country": "text",
+    "channel": "text",
+    "initiator": "text",
+    "usage": "text",
+    "installments": "integer",
+    "risk_score": "real",
+    "has_network_token": "integer",
+    "shopper_country": "text",
+}
+"""What a feature may read of a payment, in the order of `read_payment`."""
+
+CANDIDATE_COLUMNS = ("route", "authentication", "credential")
+"""What a feature may read of a candidate."""
+
+Row = tuple[str | int | float | None, ...]
+"""Payment columns, then candidate columns."""
+
+
+def read_payment(payment: Payment) -> Row:
+    """Values of `PAYMENT_COLUMNS`. The shopper's country is the customer's, else the issuer's, else the merchant's."""
+    card, customer = payment.card, payment.customer
+    return (
+        payment.payment_id,
+        payment.merchant_id,
+        payment.amount_minor,
+        payment.currency,
+        card.card_id,
+        card.bin,
+        card.network,
+        card.funding,
+        card.issuer,
+        card.issuer_country,
+        payment.mcc,
+        payment.merchant_country,
+        payment.channel,
+        payment.initiator,
+        payment.usage,
+        payment.installments,
+        payment.risk_score,
+        int(card.network_token),
+        (customer.country if customer else None) or card.issuer_country or payment.merchant_country,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextFeature:
+    """A column of the payment or the candidate as it is."""
+
+    name: str
+    kind: Kind
+    level: Level = "payment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalTimeFeature:
+    """Part of the shopper's local time: hour 0 to 23, weekday 0 (Monday) to 6, day of month 1 to 31."""
+
+    name: str
+    part: Literal["hour", "weekday", "day_of_month"]
+    kind: Kind = "number"
+    level: Level = "payment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowFeature:
+    """A measure of the answers of an entity that arrived within a window.
+
+    measure  count          answers
+             next_number    answers + 1: the number that the next attempt would have
+             approval_rate  approved share of answers
+             failed_rate    share that never reached the issuer
+             amount_ratio   amount of this payment / mean amount of the answers; missing without answers
+    """
+
+    name: str
+    entity: tuple[str, ...]
+    measure: Measure
+    window_s: int
+    tile_s: int
+    shrink_to: str | None = None
+    strength: float = 20.0
+    kind: Kind = "number"
+
+    @property
+    def level(self) -> Level:
+        """Candidate when a part of the entity is."""
+        return "candidate" if set(self.entity) & set(CANDIDATE_COLUMNS) else "payment"
+
+    @property
+    def tiles(self) -> int:
+        """Tiles that the window covers."""
+        return self.window_s // self.tile_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastFeature:
+    """What the last answer of an entity was; missing when none arrived within the window.
+
+    column  status, response_code  as reported
+            approved               1 or 0
+            seconds_since          from its arrival to now
+            same_route             1 when it was answered on the candidate's route, else 0
+    """
+
+    name: str
+    entity: tuple[str, ...]
+    column: LastColumn
+    window_s: int
+    tile_s: int
+
+    @property
+    def kind(self) -> Kind:
+        """Category for codes, number for the rest."""
+        return "category" if self.column in ("status", "response_code") else "number"
+
+    @property
+    def level(self) -> Level:
+        """Candidate when a part of the entity is, or when its route is compared with the candidate's."""
+        return "candidate" if self.column == "same_route" or set(self.entity) & set(CANDIDATE_COLUMNS) else "payment"
+
+    @property
+    def tiles(self) -> int:
+        """Tiles that the window covers."""
+        return self.window_s // self.tile_s
+
+
+Feature = ContextFeature | LocalTimeFeature | WindowFeature | LastFeature
+FoldedFeature = WindowFeature | LastFeature
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Features in the order of a row: payment-level, then candidate-level; a parent stands before what shrinks to it."""
+
+    features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        for where, problem in _problems(self.features):
+            raise BadInput(f"feature {where}: {problem}", path=f"$.features.{where}")
+
+    @cached_property
+    def payment(self) -> tuple[Feature, ...]:
+        """Features that are the same for every candidate of a payment."""
+        return tuple(feature for feature in self.features if feature.level == "payment")
+
+    @cached_property
+    def candidate(self) -> tuple[Feature, ...]:
+        """Features that differ between candidates."""
+        return tuple(feature for feature in self.features if feature.level == "candidate")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names in the order of a row."""
+        return tuple(feature.name for feature in self.features)
+
+    @cached_property
+    def schema_id(self) -> str:
+        """Content hash of the declarations: the same declarations have the same values."""
+        said = [{"is": type(feature).__name__} | msgspec.to_builtins(feature) for feature in self.features]
+        canonical = msgspec.json.encode({"semantics": SEMANTICS, "features": said}, order="deterministic")
+        return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
+
+    def needed_for(self, name: str) -> Catalogue:
+        """The smallest catalogue that computes `name`: the feature and everything it shrinks to."""
+        by_name = {feature.name: feature for feature in self.features}
+        if name not in by_name:
+            raise BadInput(f"feature {name} is not in the catalogue; allowed: {', '.join(self.names)}", path="$.features")
+        wanted: set[str] = set()
+        pending: str | None = name
+        while pending is not None:
+            wanted.add(pending)
+            feature = by_name[pending]
+            pending = feature.shrink_to if isinstance(feature, WindowFeature) else None
+        return Catalogue(tuple(feature for feature in self.features if feature.name in wanted))
+
+
+def _problems(features: tuple[Feature, ...]) -> Iterator[tuple[str, str]]:
+    """Broken promises of a catalogue: feature and what is wrong, what is allowed."""
+    seen: set[str] = set()
+    candidate_began = False
+    for feature in features:
+        if feature.name in seen:
+            yield feature.name, "declared twice; a name is used once"
+        seen.add(feature.name)
+        if candidate_began and feature.level == "payment":
+            yield feature.name, "is payment-level after a candidate-level one; put payment-level features first"
+        candidate_began = candidate_began or feature.level == "candidate"
+        if isinstance(feature, ContextFeature):
+            columns = tuple(PAYMENT_COLUMNS) if feature.level == "payment" else CANDIDATE_COLUMNS
+            if feature.name not in columns:
+                yield feature.name, f"no such {feature.level} column; allowed: {', '.join(columns)}"
+        elif isinstance(feature, WindowFeature | LastFeature):
+            yield from ((feature.name, problem) for problem in _folded_problems(feature, seen))
+
+
+def _folded_problems(feature: FoldedFeature, seen: set[str]) -> Iterator[str]:
+    columns = {*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS}
+    if unknown := [part for part in feature.entity if part not in columns]:
+        yield f"entity part {unknown[0]} is no column; allowed: {', '.join(sorted(columns))}"
+    if feature.tile_s < 1 or feature.window_s < feature.tile_s or feature.window_s % feature.tile_s:
+        yield f"a window of {feature.window_s} s is not one or more whole tiles of {feature.tile_s} s"
+    if isinstance(feature, WindowFeature) and feature.shrink_to is not None:
+        if feature.shrink_to not in seen:
+            yield f"shrinks to {feature.shrink_to}, which is not declared before it"
+        if feature.measure not in ("approval_rate", "failed_rate") or feature.strength <= 0:
+            yield f"measure {feature.measure} with strength {feature.strength} cannot shrink; allowed: a rate with strength above 0"
