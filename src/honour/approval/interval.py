@@ -1,0 +1,93 @@
+"""Measures with 95 % intervals, by a bootstrap that draws whole payments.
+
+Attempts of one payment are answered alike, so that they are drawn together (cluster bootstrap, Field and Welsh 2007).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from honour.approval.metric import (
+    N_BINS,
+    Figure,
+    Floats,
+    Weights,
+    auc,
+    binned_error,
+    brier,
+    calibration_error,
+    equal_mass_bins,
+    log_loss,
+    pr_auc,
+    row_log_loss,
+)
+
+N_DRAWS = 500
+_TAILS = (2.5, 97.5)
+_Measure = Callable[[Weights], float | None]
+
+
+def figures(
+    p: Floats, y: Floats, *, payments: Sequence[Any] | NDArray[Any], seed: int = 0, n_draws: int = N_DRAWS, n_bins: int = N_BINS
+) -> dict[str, Figure]:
+    """log_loss, brier, auc, pr_auc and calibration_error, each with its interval; one that cannot be said is left out.
+
+    payments : (n,) payment of each row
+    seed     of the draws: same rows and seed, same intervals
+    """
+    bins = equal_mass_bins(p, n_bins=n_bins)
+    measures: dict[str, _Measure] = {
+        "log_loss": lambda weight: log_loss(p, y, weight=weight),
+        "brier": lambda weight: brier(p, y, weight=weight),
+        "auc": lambda weight: auc(p, y, weight=weight),
+        "pr_auc": lambda weight: pr_auc(p, y, weight=weight),
+        "calibration_error": lambda weight: (
+            calibration_error(p, y, n_bins=n_bins) if weight is None else binned_error(p, y, bins=bins, weight=weight)
+        ),
+    }
+    values = {name: value for name, measure in measures.items() if (value := measure(None)) is not None}
+    drawn: dict[str, list[float]] = {name: [] for name in values}
+    for weight in _draws(payments, seed=seed, n_draws=n_draws):
+        for name in values:
+            value = measures[name](weight)
+            if value is not None:
+                drawn[name].append(value)
+    return {name: _figure(value, drawn[name], n=len(p), biased=name == "calibration_error") for name, value in values.items()}
+
+
+def mean_figure(rows: Floats, *, payments: Sequence[Any] | NDArray[Any], seed: int = 0, n_draws: int = N_DRAWS) -> Figure:
+    """Mean of a value per row, with its interval."""
+    drawn = [float(np.average(rows, weights=weight)) for weight in _draws(payments, seed=seed, n_draws=n_draws)]
+    return _figure(float(rows.mean()), drawn, n=len(rows), biased=False)
+
+
+def log_loss_gain(
+    p: Floats, y: Floats, *, baseline: Floats, payments: Sequence[Any] | NDArray[Any], seed: int = 0, n_draws: int = N_DRAWS
+) -> Figure:
+    """Log loss of `baseline` less that of `p` on the same rows: positive when `p` is better.
+
+    A gain is shown only when `low` is above 0.
+    """
+    return mean_figure(row_log_loss(baseline, y) - row_log_loss(p, y), payments=payments, seed=seed, n_draws=n_draws)
+
+
+def _draws(payments: Sequence[Any] | NDArray[Any], *, seed: int, n_draws: int) -> Any:
+    """How often each row was drawn, for each draw; (n,) each."""
+    _, cluster = np.unique(np.asarray(payments), return_inverse=True)
+    n_clusters = int(cluster.max()) + 1
+    generator = np.random.default_rng(seed)
+    for _ in range(n_draws):
+        counts = np.bincount(generator.integers(n_clusters, size=n_clusters), minlength=n_clusters)
+        yield counts[cluster].astype(np.float64)
+
+
+def _figure(value: float, drawn: Sequence[float], *, n: int, biased: bool) -> Figure:
+    low, high = np.percentile(drawn, _TAILS) if drawn else (value, value)
+    if biased:
+        # Draws add noise to bins that hold noise already: the lower end is reflected to take both off again.
+        low = max(0.0, 2.0 * value - high)
+    return Figure(value=value, low=float(min(low, value)), high=float(max(high, value)), n=n)
