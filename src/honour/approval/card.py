@@ -1,0 +1,71 @@
+"""The model card: what a model was trained on, how it was chosen, and how good it was on rows it had not seen."""
+
+from __future__ import annotations
+
+import msgspec
+
+from honour.approval.metric import Figure, ReliabilityBin
+
+
+class BlockReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Log loss on one block of days, by a model fitted on everything before it."""
+
+    from_us: int
+    until_us: int
+    log_loss: Figure
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the shipped model is what it is; every figure is of rows later than those that were fitted.
+
+    configuration      name of the chosen configuration; configurations: log loss of each on the same later rows
+    calibrators        cross-fitted log loss of each kind on later rows
+    blocks             the chosen configuration block by block, before calibration
+    freshness_gain     log loss of a model one block old less that of a fresh one: what fitting on the newest rows is worth
+    refitted           the shipped model was fitted on the held-out days too, after it was judged
+    """
+
+    configuration: str
+    configurations: dict[str, Figure]
+    n_trees: int
+    calibrators: dict[str, float]
+    blocks: tuple[BlockReport, ...]
+    freshness_gain: Figure | None
+    refitted: bool
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bundle was trained on and how it did on the last days, which the judged model had not seen.
+
+    from_us, until_us  instants of the first and of the last attempt
+    judged_from_us     first instant of the held-out days
+    baselines          gain in log loss over each baseline on the held-out days: positive is better
+    """
+
+    from_us: int
+    until_us: int
+    n_rows: int
+    n_payments: int
+    approval_rate: float
+    route_approval_rates: dict[str, float]
+    seed: int
+    holdout_days: float
+    judged_from_us: int
+    metrics: dict[str, Figure]
+    baselines: dict[str, Figure]
+    reliability: tuple[ReliabilityBin, ...]
+    calibrator: str
+    evidence: Evidence
+
+
+class ParityRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sample rows, and what the training library answered for them.
+
+    rows  encoded features, each row in catalogue order; None is missing
+    raw   log-odds of the training library
+    p     calibrated probability
+    """
+
+    rows: tuple[tuple[float | None, ...], ...]
+    raw: tuple[float, ...]
+    p: tuple[float, ...]

@@ -1,0 +1,1 @@
+"""Bundles: what was trained, hashed, with the proof that it still gives the answers it was judged on."""
