@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from math import isclose
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from honour.errors import LogContractBroken
 from honour.features.catalogue import CATALOGUE
 from honour.features.offline import decision_rows, training_set
 from honour.features.online import FeatureState
@@ -21,25 +24,18 @@ from honour.records.payment import Card, Customer, Payment
 from honour.records.route import Candidate
 
 SECOND = 1_000_000
-START_US = 1_772_366_400 * SECOND  # Sunday 2026-03-01 12:00 UTC, in Hour 12 and a week before New York changes its clocks.
+MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
+START_US = 1_772_323_200 * SECOND  # Sunday 2026-03-01 00:00 UTC: a boundary of every tile, a week before New York changes its clocks.
+CARD = Card(card_id="crd_1", bin="411111", network="visa")
 CANDIDATES = [
     Candidate("acq_1", "none", "pan"),
     Candidate("acq_1", "three_ds", "pan"),
     Candidate("acq_2", "none", "network_token"),
     Candidate("acq_3", "none", "pan"),
 ]
-PASSING = [
-    0,
-    1,
-    SECOND,
-    299 * SECOND,
-    300 * SECOND,
-    3_600 * SECOND,
-    7 * 3_600 * SECOND,
-    86_400 * SECOND,
-    7 * 86_400 * SECOND,
-    31 * 86_400 * SECOND,
-]
+# Up to, onto and just past the edges of tiles and windows.
+EDGES = [5 * MINUTE, 55 * MINUTE, HOUR, DAY - 5 * MINUTE, DAY - HOUR, DAY, 7 * DAY - HOUR, 29 * DAY, 30 * DAY]
+PASSING = [0, 1, SECOND, *EDGES, HOUR - 1, DAY - 1, 30 * DAY - 1]
 STATUSES = ["approved", "declined", "failed", "abandoned", "unknown"]
 
 
@@ -236,3 +232,59 @@ def test_a_state_that_was_restored_in_between_has_the_bytes_of_a_full_replay(wor
     for logged in world.log:
         fold(replayed, logged, decisions=decisions)
     assert world.state.to_bytes() == replayed.to_bytes()
+
+
+def test_parity_counts_each_way_in_which_a_served_feature_can_be_wrong() -> None:
+    world = World()
+    payment = Payment(payment_id="pay_1", merchant_id="mer_1", amount_minor=100, currency="BRL", card=CARD)
+    for answers in range(4):
+        world.decide(payment, CANDIDATES[:2])
+        if answers < 2:
+            world.answer(world.waiting[0], status="declined", response_code="05")
+    assert compare(world.log).agrees
+    wrong = {1: ("route_answers_1h", 7), 2: ("payment_last_status", None), 0: ("payment_last_status", "declined")}
+    decisions = [at for at, logged in enumerate(world.log) if isinstance(logged.event, DecisionMade)]
+    for number, (name, value) in wrong.items():
+        world.log[decisions[number]] = served_otherwise(world.log[decisions[number]], name=name, value=value)
+    found = {parity.feature: parity for parity in compare(world.log).features}
+    assert (found["route_answers_1h"].mismatch, found["route_answers_1h"].n) == (2, 8)
+    assert (found["payment_last_status"].missing, found["payment_last_status"].extra, found["payment_last_status"].n) == (1, 1, 4)
+    assert sum(parity.mismatch + parity.missing + parity.extra for parity in found.values()) == 4
+
+
+def test_decisions_that_logged_no_features_are_counted_and_not_compared() -> None:
+    world = World()
+    payment = Payment(payment_id="pay_1", merchant_id="mer_1", amount_minor=100, currency="BRL", card=CARD)
+    world.decide(payment, CANDIDATES, logs_features=False)
+    for _ in range(4):
+        world.decide(payment, CANDIDATES)
+    parity = compare(world.log)
+    assert (parity.decisions, parity.candidates, parity.skipped, parity.agrees) == (4, 16, 1, True)
+    assert compare(world.log, every=2).decisions == 2
+
+
+def test_an_outcome_whose_decision_is_not_in_the_log_is_refused() -> None:
+    world = World()
+    world.append(OutcomeReported(payment_id="pay_1", outcome=Outcome(decision_id="dec_gone", status="approved")))
+    with pytest.raises(LogContractBroken, match="dec_gone"):
+        training_set(world.log)
+
+
+def test_an_empty_log_gives_an_empty_training_set_with_every_column() -> None:
+    table = training_set([])
+    assert table.num_rows == 0
+    assert {"approved", "propensity", "source", *CATALOGUE.names} <= set(table.column_names)
+
+
+def served_otherwise(logged: LoggedEvent, *, name: str, value: Any) -> LoggedEvent:
+    made = logged.event
+    assert isinstance(made, DecisionMade)
+    assert made.features is not None
+    rows = [{**by_name(made.features, at), name: value} for at in range(len(made.features.candidates))]
+    split = len(CATALOGUE.payment)
+    features = ServedFeatures(
+        schema=made.features.schema,
+        payment=tuple(list(rows[0].values())[:split]),
+        candidates=tuple(tuple(list(row.values())[split:]) for row in rows),
+    )
+    return replace(logged, event=replace(made, features=features))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from operator import itemgetter, sub
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -66,17 +67,17 @@ class _Ring:
         self.sums = [[0] for _ in range(n_sums)]
         self.last: _Last | None = None
 
-    def add(self, tile: int, *, n: int, amounts: Iterable[int]) -> None:
+    def add(self, tile: int, *, n: int, amounts: Sequence[int]) -> None:
         """Count `n` answers in `tile`, which is not before the last one."""
         if self.tiles[-1] == tile:
             self.counts[-1] += n
-            for total, amount in zip(self.sums, amounts, strict=True):
-                total[-1] += amount
+            for at, amount in enumerate(amounts):
+                self.sums[at][-1] += amount
         else:
             self.tiles.append(tile)
             self.counts.append(self.counts[-1] + n)
-            for total, amount in zip(self.sums, amounts, strict=True):
-                total.append(total[-1] + amount)
+            for at, amount in enumerate(amounts):
+                self.sums[at].append(self.sums[at][-1] + amount)
 
     def forget_before(self, tile: int) -> None:
         """Drop tiles before `tile` once they are the greater part, so that dropping costs constant time per answer."""
@@ -90,21 +91,27 @@ class _Ring:
 _NOTHING: Final = _Ring(len(_SUMS))
 
 
-class _Ask(NamedTuple):
-    """A feature to read from a ring: where its value goes, and what it is."""
+class _Window(NamedTuple):
+    """What one level reads of one window: places in the row, and what is written there.
 
-    place: int
-    what: str
-    sum_at: int
-    parent: int
-    strength: float
+    rates    place, which sum, place of the parent or -1, strength
+    counts   place of the number of answers, and how much more to write
+    ratios   place, which sum; missing without answers
+    lasts    place, column of the last answer; missing without answers
+    """
+
+    tiles: int
+    rates: list[tuple[int, int, int, float]]
+    counts: list[tuple[int, int]]
+    ratios: list[tuple[int, int]]
+    lasts: list[tuple[int, str]]
 
 
 class _Look(NamedTuple):
-    """Everything one level asks of one table: for each window its length in tiles and its features."""
+    """Everything one level asks of one table at once."""
 
     table: _Table
-    windows: tuple[tuple[int, tuple[_Ask, ...]], ...]
+    windows: list[_Window]
 
 
 class _Table:
@@ -145,18 +152,19 @@ class _Table:
         first = now_us // self.tile_us - self.reach + 1
         dumped = []
         for key, ring in self.rings.items():
-            start = bisect_left(ring.tiles, first)
-            if start < len(ring.tiles):
+            tiles = ring.tiles
+            if tiles[-1] >= first:
+                start = bisect_left(tiles, first)
                 parts = [_steps(totals, start) for totals in (ring.counts, *ring.sums)]
-                dumped.append([key, ring.tiles[start:], parts, ring.last])
+                dumped.append([key, tiles[start:], parts, ring.last])
         return dumped
 
     def restore(self, dumped: list[list[Any]]) -> None:
         """Take back what `dump` gave."""
         for key, tiles, parts, last in dumped:
-            ring = _Ring(len(self.sums))
-            for tile, n, *amounts in zip(tiles, *parts, strict=True):
-                ring.add(tile, n=n, amounts=amounts)
+            ring = _Ring(0)
+            ring.tiles += tiles
+            ring.counts, *ring.sums = [list(accumulate(part, initial=0)) for part in parts]
             ring.last = _Last(*last) if last else None
             self.rings[tuple(key) if isinstance(key, list) else key] = ring
 
@@ -262,7 +270,7 @@ class FeatureState:
     def _looks(self, tables: Sequence[tuple[_Table, list[FoldedFeature]]], *, level: str) -> list[_Look]:
         """What `level` asks of each table: one look per table, and another where a parent is answered only in between."""
         table_of = {feature.name: table for table, features in tables for feature in features}
-        looks: list[tuple[_Table, dict[int, list[_Ask]]]] = []
+        looks: list[_Look] = []
         newest: dict[int, int] = {}
         answered: dict[str, tuple[int, int]] = {}
         for feature in self._catalogue.features:
@@ -271,61 +279,66 @@ class FeatureState:
             table = table_of[feature.name]
             parent = answered.get((feature.shrink_to or "") if isinstance(feature, WindowFeature) else "", (-1, -1))
             at = newest.get(id(table), -1)
-            if at < 0 or parent > (at, _window_at(looks[at][1], feature.tiles)):
+            if at < 0 or parent > (at, _window_at(looks[at].windows, feature.tiles)):
                 at = newest[id(table)] = len(looks)
-                looks.append((table, {}))
-            windows = looks[at][1]
-            answered[feature.name] = (at, _window_at(windows, feature.tiles))
-            windows.setdefault(feature.tiles, []).append(self._ask(feature, table))
-        return [_Look(table, tuple((tiles, tuple(asks)) for tiles, asks in windows.items())) for table, windows in looks]
+                looks.append(_Look(table, []))
+            windows = looks[at].windows
+            window_at = _window_at(windows, feature.tiles)
+            if window_at == len(windows):
+                windows.append(_Window(feature.tiles, [], [], [], []))
+            self._ask(windows[window_at], feature, table)
+            answered[feature.name] = (at, window_at)
+        return looks
 
-    def _ask(self, feature: FoldedFeature, table: _Table) -> _Ask:
+    def _ask(self, window: _Window, feature: FoldedFeature, table: _Table) -> None:
+        place = self._place[feature.name]
         if isinstance(feature, LastFeature):
-            return _Ask(self._place[feature.name], feature.column, 0, -1, 0.0)
-        summed = _SUM_OF.get(feature.measure)
-        sum_at = table.sums.index(summed) if summed else 0
-        parent = self._place[feature.shrink_to] if feature.shrink_to else -1
-        return _Ask(self._place[feature.name], feature.measure, sum_at, parent, feature.strength)
+            window.lasts.append((place, feature.column))
+        elif feature.measure == "amount_ratio":
+            window.ratios.append((place, table.sums.index("amount_minor")))
+        elif feature.measure in ("count", "next_number"):
+            window.counts.append((place, int(feature.measure == "next_number")))
+        else:
+            parent = self._place[feature.shrink_to] if feature.shrink_to else -1
+            window.rates.append((place, table.sums.index(_SUM_OF[feature.measure]), parent, feature.strength))
 
 
-Started = list[tuple[_Table, list[tuple[int, tuple[_Ask, ...]]]]]
+_Started = list[tuple[_Table, list[tuple[int, _Window]]]]
 
 
-def _started(looks: Sequence[_Look], now_us: int) -> Started:
+def _started(looks: Sequence[_Look], now_us: int) -> _Started:
     """Each look with the first tile of its windows."""
-    return [(table, [(now_us // table.tile_us - tiles + 1, asks) for tiles, asks in windows]) for table, windows in looks]
+    return [(table, [(now_us // table.tile_us - window.tiles + 1, window) for window in windows]) for table, windows in looks]
 
 
-def _answer(values: list[Any], started: Started, *, row: Row, now_us: int) -> None:
-    """Write every asked feature of the entities of `row` into `values`."""
+def _answer(values: list[Any], started: _Started, *, row: Row, now_us: int) -> None:
+    """Write everything asked of the entities of `row` into `values`."""
     for table, windows in started:
         ring = table.rings.get(table.key_of(row), _NOTHING)
-        tiles, counts = ring.tiles, ring.counts
-        for first, asks in windows:
+        tiles, counts, sums = ring.tiles, ring.counts, ring.sums
+        n_ever = counts[-1]
+        for first, (_, rates, numbers, ratios, lasts) in windows:
             before = bisect_left(tiles, first) - 1
-            n = counts[-1] - counts[before]
-            for place, what, sum_at, parent, strength in asks:
-                if what == "count":
-                    values[place] = n
-                elif what == "approval_rate" or what == "failed_rate":
-                    total = ring.sums[sum_at]
-                    prior = values[parent] if parent >= 0 else None
-                    if prior is not None:
-                        values[place] = (total[-1] - total[before] + strength * prior) / (n + strength)
-                    elif n:
-                        values[place] = (total[-1] - total[before]) / n
-                elif what == "next_number":
-                    values[place] = n + 1
-                elif what == "amount_ratio":
-                    total = ring.sums[sum_at]
-                    amount = total[-1] - total[before]
-                    values[place] = row[_AMOUNT_AT] / (amount / n) if amount else None  # type: ignore[operator]  # amounts are integers
-                elif n and ring.last:
-                    values[place] = _of_last(ring.last, what, row=row, now_us=now_us)
+            n = n_ever - counts[before]
+            for place, sum_at, parent, strength in rates:
+                total = sums[sum_at]
+                if parent >= 0 and (prior := values[parent]) is not None:
+                    values[place] = (total[-1] - total[before] + strength * prior) / (n + strength)
+                elif n:
+                    values[place] = (total[-1] - total[before]) / n
+            for place, more in numbers:
+                values[place] = n + more
+            if n and (ratios or lasts):
+                for place, sum_at in ratios:
+                    amount = sums[sum_at][-1] - sums[sum_at][before]
+                    values[place] = row[_AMOUNT_AT] / (amount / n) if amount else None  # type: ignore[operator]  # integers
+                for place, column in lasts:
+                    values[place] = _of_last(ring.last, column, row=row, now_us=now_us)
 
 
-def _of_last(last: _Last, what: str, *, row: Row, now_us: int) -> FeatureValue:
-    match what:
+def _of_last(last: _Last | None, column: str, *, row: Row, now_us: int) -> FeatureValue:
+    assert last is not None  # An entity with answers has a last one.
+    match column:
         case "status":
             return last.status
         case "response_code":
@@ -338,9 +351,9 @@ def _of_last(last: _Last, what: str, *, row: Row, now_us: int) -> FeatureValue:
             return int(last.route == row[_ROUTE_AT])
 
 
-def _window_at(windows: dict[int, list[_Ask]], tiles: int) -> int:
+def _window_at(windows: list[_Window], tiles: int) -> int:
     """Position at which a window of so many tiles is answered within its look."""
-    return list(windows).index(tiles) if tiles in windows else len(windows)
+    return next((at for at, window in enumerate(windows) if window.tiles == tiles), len(windows))
 
 
 def _picker(places: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
@@ -356,4 +369,6 @@ def _picker(places: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
 
 def _steps(totals: list[int], start: int) -> list[int]:
     """What each tile from `start` on added to the running total."""
-    return [totals[at] - totals[at - 1] for at in range(start, len(totals))]
+    if len(totals) == start + 1:
+        return [totals[start] - totals[start - 1]]
+    return list(map(sub, totals[start:], totals[start - 1 :]))

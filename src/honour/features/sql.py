@@ -57,7 +57,7 @@ def steps(catalogue: Catalogue = CATALOGUE) -> tuple[Step, ...]:
     entities: dict[tuple[str, ...], list[FoldedFeature]] = {}
     for feature in folded:
         entities.setdefault(feature.entity, []).append(feature)
-    made = [_instants(catalogue, folded)]
+    made = [_moments(catalogue, folded), _instants(folded)]
     for entity, features in entities.items():
         made += [_totals(entity, features), _view(entity, features)]
     return (*made, _features(catalogue, tuple(entities)))
@@ -73,23 +73,33 @@ def feature_sql(name: str, *, catalogue: Catalogue = CATALOGUE) -> str:
     return sql_of(catalogue.needed_for(name))
 
 
-def _instants(catalogue: Catalogue, folded: Sequence[FoldedFeature]) -> Step:
-    """Each spine row with the last answer it sees, the last answer before each window, and the shopper's local time."""
-    windows = sorted({(feature.tile_s, feature.tiles) for feature in folded})
-    seen = ["least(spine.seq - 1, coalesce(seen.seq, 0)) AS seen_seq"]
+def _moments(catalogue: Catalogue, folded: Sequence[FoldedFeature]) -> Step:
+    """For each instant of the spine: the last answer arrived by then, the last one before each window, the shopper's local time."""
+    seen = ["spine.at_us", "spine.shopper_country", "coalesce(seen.seq, 0) AS seen_seq"]
     joins = ["ASOF LEFT JOIN arrivals AS seen ON spine.at_us >= seen.arrived_us"]
-    for tile_s, tiles in windows:
+    for tile_s, tiles in _windows(folded):
         before = _before(tile_s, tiles)
-        seen.append(f"least(spine.seq - 1, coalesce({before}.seq, 0)) AS {before}")
         first_us = f"(spine.at_us // {tile_s * 1_000_000} - {tiles - 1}) * {tile_s * 1_000_000}"
+        seen.append(f"coalesce({before}.seq, 0) AS {before}")
         joins.append(f"ASOF LEFT JOIN arrivals AS {before} ON {first_us} > {before}.arrived_us")
     if any(isinstance(feature, LocalTimeFeature) for feature in catalogue.features):
         seen.append("spine.at_us + coalesce(local_offset.offset_us, 0) AS local_us")
         joins.append("ASOF LEFT JOIN local_offset ON spine.shopper_country = local_offset.country AND spine.at_us >= local_offset.from_us")
     return Step(
-        "instants",
+        "moments",
         "WITH arrivals AS (SELECT arrived_us, max(seq) AS seq FROM answers GROUP BY arrived_us)\n"
-        f"SELECT spine.*,\n{_lines(seen)}\nFROM spine\n" + "\n".join(joins),
+        f"SELECT\n{_lines(seen)}\nFROM (SELECT DISTINCT at_us, shopper_country FROM spine) AS spine\n" + "\n".join(joins),
+    )
+
+
+def _instants(folded: Sequence[FoldedFeature]) -> Step:
+    """Spine rows with what they may see: of all that had arrived, what stands before them."""
+    names = ["seen_seq", *(_before(tile_s, tiles) for tile_s, tiles in _windows(folded))]
+    columns = [f"least(spine.seq - 1, moments.{name}) AS {name}" for name in names]
+    return Step(
+        "instants",
+        f"SELECT spine.*, moments.* EXCLUDE (at_us, shopper_country, {', '.join(names)}),\n{_lines(columns)}\nFROM spine JOIN moments\n"
+        "ON spine.at_us = moments.at_us AND spine.shopper_country IS NOT DISTINCT FROM moments.shopper_country",
     )
 
 
@@ -110,7 +120,7 @@ def _view(entity: Sequence[str], features: Sequence[FoldedFeature]) -> Step:
     totals = f"totals_{_named(entity)}"
     columns = ["instants.row_id"]
     joins = [f"ASOF LEFT JOIN {totals} AS now ON {_same_key(entity, 'now')}instants.seen_seq >= now.seq"]
-    for tile_s, tiles in sorted({(feature.tile_s, feature.tiles) for feature in features}):
+    for tile_s, tiles in _windows(features):
         before = _before(tile_s, tiles)
         window = [feature for feature in features if (feature.tile_s, feature.tiles) == (tile_s, tiles)]
         columns.append(f"coalesce(now.n, 0) - coalesce({before}.n, 0) AS n_{before}")
@@ -178,6 +188,11 @@ def answer_columns(catalogue: Catalogue) -> tuple[str, ...]:
     """Columns of payment and candidate that the answers must have."""
     used = {part for feature in catalogue.features if isinstance(feature, WindowFeature | LastFeature) for part in feature.entity}
     return tuple(name for name in (*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS) if name in used | {"amount_minor", "route"})
+
+
+def _windows(features: Sequence[FoldedFeature]) -> list[tuple[int, int]]:
+    """Tile size and number of tiles of each window."""
+    return sorted({(feature.tile_s, feature.tiles) for feature in features})
 
 
 def _before(tile_s: int, tiles: int) -> str:

@@ -1,0 +1,185 @@
+"""What each kind of feature says, online and offline alike, at the edges of tiles and windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from honour.errors import BadInput, LogContractBroken
+from honour.features.catalogue import CATALOGUE, FEATURES
+from honour.features.offline import features_of
+from honour.features.online import FeatureState
+from honour.features.view import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, Catalogue, WindowFeature, read_payment
+from honour.records.attempt import Status
+from honour.records.payment import Card, Payment
+from honour.records.route import Candidate
+
+SECOND = 1_000_000
+MIDNIGHT_US = 1_772_323_200 * SECOND  # 2026-03-01 00:00 UTC, a boundary of every tile
+ACQ_1, ACQ_2 = Candidate("acq_1", "none", "pan"), Candidate("acq_2", "none", "pan")
+WINDOWS = [feature for feature in FEATURES if isinstance(feature, WindowFeature)]
+
+
+def payment(payment_id: str = "pay_1", *, issuer: str | None = None, amount_minor: int = 1000) -> Payment:
+    card = Card(card_id="crd_1", bin="411111", network="visa", funding="credit", issuer=issuer, issuer_country="BR")
+    return Payment(payment_id=payment_id, merchant_id="mer_1", amount_minor=amount_minor, currency="BRL", card=card)
+
+
+Answer = tuple[int, Payment, Candidate, Status, str | None]
+
+
+def asked_both_ways(
+    answers: Sequence[Answer], *, about: Payment, candidate: Candidate, at_us: int, catalogue: Catalogue = CATALOGUE
+) -> dict[str, Any]:
+    """Features as of `at_us`, after checking that both executions say the same."""
+    state = FeatureState(catalogue)
+    for arrived_us, paid, sent, status, code in answers:
+        state.update(paid, sent, status=status, response_code=code, arrived_us=arrived_us)
+    served = state.as_of(about, [candidate], at_us=at_us)
+    online = dict(zip(catalogue.names, (*served.payment, *served.candidates[0]), strict=True))
+    columns = (*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS)
+    folded = [
+        {"seq": seq, "arrived_us": arrived_us, "status": status, "response_code": code}
+        | dict(zip(columns, (*read_payment(paid), *sent), strict=True))
+        for seq, (arrived_us, paid, sent, status, code) in enumerate(answers, start=1)
+        if status != "unknown"
+    ]
+    spine = [{"row_id": 0, "seq": len(answers) + 1, "at_us": at_us} | dict(zip(columns, (*read_payment(about), *candidate), strict=True))]
+    nothing = pa.table({"seq": pa.array([], pa.int64()), "arrived_us": pa.array([], pa.int64()), "status": pa.array([], pa.string())})
+    table = features_of(pa.Table.from_pylist(folded) if folded else nothing, spine=pa.Table.from_pylist(spine), catalogue=catalogue)
+    (offline,) = table.to_pylist()
+    assert {name: offline[name] for name in catalogue.names} == online
+    return online
+
+
+@pytest.mark.parametrize("feature", WINDOWS, ids=lambda feature: feature.name)
+def test_a_window_covers_whole_tiles_from_the_first_microsecond_of_one_to_the_last_of_another(feature: WindowFeature) -> None:
+    counting = Catalogue(
+        (WindowFeature(name="n", entity=feature.entity, measure="count", window_s=feature.window_s, tile_s=feature.tile_s),)
+    )
+    answers: list[Answer] = [
+        (MIDNIGHT_US - 1, payment(), ACQ_1, "approved", None),
+        (MIDNIGHT_US, payment(), ACQ_1, "approved", None),
+    ]
+    for at_us, expected in (
+        (MIDNIGHT_US + (feature.window_s - feature.tile_s) * SECOND - 1, 2),
+        (MIDNIGHT_US + (feature.window_s - feature.tile_s) * SECOND, 1),
+        (MIDNIGHT_US + feature.window_s * SECOND - 1, 1),
+        (MIDNIGHT_US + feature.window_s * SECOND, 0),
+    ):
+        if at_us >= MIDNIGHT_US:
+            assert asked_both_ways(answers, about=payment(), candidate=ACQ_1, at_us=at_us, catalogue=counting) == {"n": expected}
+
+
+def test_without_answers_rates_ratios_and_last_answers_are_not_known_and_counts_are_zero() -> None:
+    values = asked_both_ways([], about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US)
+    counted = {feature.name: int(feature.measure == "next_number") for feature in WINDOWS if feature.measure in ("count", "next_number")}
+    context = {"amount_minor", "currency", "network", "funding", "issuer_country", "merchant_id", "initiator", "usage", "installments"}
+    context |= {"has_network_token", "local_hour", "local_weekday", "local_day_of_month", *CANDIDATE_COLUMNS}
+    assert {name: value for name, value in values.items() if value is not None and name not in context} == counted
+    assert (values["local_hour"], values["local_weekday"], values["local_day_of_month"]) == (21, 5, 28)
+
+
+def test_a_thin_group_is_pulled_to_its_parent() -> None:
+    answers: list[Answer] = [(MIDNIGHT_US, payment(f"pay_{i}"), ACQ_2, "approved", None) for i in range(9)]
+    answers.append((MIDNIGHT_US, payment("pay_9"), ACQ_1, "declined", "51"))
+    values = asked_both_ways(answers, about=payment("pay_10"), candidate=ACQ_1, at_us=MIDNIGHT_US)
+    assert values["overall_approval_rate_7d"] == 0.9
+    assert values["route_approval_rate_7d"] == pytest.approx((0 + 20 * 0.9) / 21)
+    assert values["route_approval_rate_24h"] == pytest.approx((0 + 20 * values["route_approval_rate_7d"]) / 21)
+    assert values["route_approval_rate_1h"] == pytest.approx((0 + 10 * values["route_approval_rate_24h"]) / 11)
+    assert (values["route_answers_1h"], values["route_last_approved"]) == (1, 0)
+
+
+def test_a_route_that_never_reaches_issuers_shows_in_its_failed_rate_within_the_hour() -> None:
+    answers: list[Answer] = [
+        (MIDNIGHT_US, payment("pay_1"), ACQ_1, "failed", None),
+        (MIDNIGHT_US, payment("pay_2"), ACQ_1, "declined", "05"),
+        (MIDNIGHT_US, payment("pay_3"), ACQ_1, "abandoned", None),
+        (MIDNIGHT_US, payment("pay_4"), ACQ_1, "approved", None),
+    ]
+    assert asked_both_ways(answers, about=payment("pay_5"), candidate=ACQ_1, at_us=MIDNIGHT_US)["route_failed_rate_1h"] == 0.25
+
+
+def test_a_payment_knows_its_earlier_answers_and_whether_they_came_on_this_route() -> None:
+    answers: list[Answer] = [
+        (MIDNIGHT_US, payment(), ACQ_1, "declined", "51"),
+        (MIDNIGHT_US + 30 * SECOND, payment(), ACQ_2, "failed", None),
+    ]
+    for candidate, same in ((ACQ_1, 0), (ACQ_2, 1)):
+        values = asked_both_ways(answers, about=payment(), candidate=candidate, at_us=MIDNIGHT_US + 90 * SECOND)
+        assert (values["attempt_number"], values["payment_route_answers"], values["payment_last_route_is_same"]) == (3, 1, same)
+        assert (values["payment_last_status"], values["payment_last_response_code"]) == ("failed", None)
+        assert (values["payment_seconds_since_answer"], values["card_seconds_since_answer"]) == (60.0, 60.0)
+
+
+def test_an_answer_that_is_still_unknown_counts_nowhere() -> None:
+    answers: list[Answer] = [(MIDNIGHT_US, payment(), ACQ_1, "unknown", None)]
+    settled: list[Answer] = [*answers, (MIDNIGHT_US + SECOND, payment(), ACQ_1, "approved", "00")]
+    before = asked_both_ways(answers, about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US + 2 * SECOND)
+    after = asked_both_ways(settled, about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US + 2 * SECOND)
+    assert (before["attempt_number"], before["payment_last_status"]) == (1, None)
+    assert (after["attempt_number"], after["payment_last_status"]) == (2, "approved")
+
+
+def test_cards_whose_issuer_is_not_known_are_a_group_of_their_own() -> None:
+    answers: list[Answer] = [
+        (MIDNIGHT_US, payment("pay_1", issuer=None), ACQ_1, "approved", None),
+        (MIDNIGHT_US, payment("pay_2", issuer=""), ACQ_1, "declined", None),
+    ]
+    share = Catalogue((WindowFeature(name="rate", entity=("issuer",), measure="approval_rate", window_s=3600, tile_s=300),))
+    for issuer, expected in ((None, 1.0), ("", 0.0), ("itau", None)):
+        about = payment("pay_3", issuer=issuer)
+        assert asked_both_ways(answers, about=about, candidate=ACQ_1, at_us=MIDNIGHT_US, catalogue=share) == {"rate": expected}
+
+
+def test_an_amount_is_compared_with_the_mean_of_its_merchant_and_currency() -> None:
+    answers: list[Answer] = [
+        (MIDNIGHT_US, payment("pay_1", amount_minor=100), ACQ_1, "approved", None),
+        (MIDNIGHT_US, payment("pay_2", amount_minor=300), ACQ_1, "declined", None),
+    ]
+    about = payment("pay_3", amount_minor=500)
+    assert asked_both_ways(answers, about=about, candidate=ACQ_1, at_us=MIDNIGHT_US)["amount_ratio"] == 2.5
+    free: list[Answer] = [(MIDNIGHT_US, payment("pay_1", amount_minor=0), ACQ_1, "approved", None)]
+    assert asked_both_ways(free, about=about, candidate=ACQ_1, at_us=MIDNIGHT_US)["amount_ratio"] is None
+
+
+def test_asking_about_the_far_future_changes_nothing_for_who_asks_next() -> None:
+    state = FeatureState()
+    state.update(payment(), ACQ_1, status="approved", response_code=None, arrived_us=MIDNIGHT_US)
+    before, data = state.as_of(payment(), [ACQ_1], at_us=MIDNIGHT_US), state.to_bytes()
+    state.as_of(payment(), [ACQ_1], at_us=MIDNIGHT_US + 90 * 86_400 * SECOND)
+    assert state.as_of(payment(), [ACQ_1], at_us=MIDNIGHT_US) == before
+    assert state.to_bytes() == data
+
+
+def test_entities_whose_windows_have_run_empty_leave_memory_and_bytes() -> None:
+    state = FeatureState()
+    for number in range(50):
+        state.update(payment(f"pay_{number}"), ACQ_1, status="approved", response_code=None, arrived_us=MIDNIGHT_US)
+    crowded = len(state.to_bytes())
+    for number in range(50):
+        later_us = MIDNIGHT_US + (31 * 86_400 + number) * SECOND
+        state.update(payment("pay_last"), ACQ_1, status="approved", response_code=None, arrived_us=later_us)
+    assert len(state.to_bytes()) < crowded / 5
+    assert sum(len(table.rings) for table in state._tables) == len(state._tables)
+
+
+def test_a_state_of_another_catalogue_is_refused() -> None:
+    other = Catalogue(FEATURES[:5])
+    with pytest.raises(LogContractBroken, match="replay the log"):
+        FeatureState.from_bytes(FeatureState(other).to_bytes())
+
+
+def test_answers_out_of_their_order_of_arrival_are_refused() -> None:
+    spine = pa.table({"row_id": [0], "seq": [9], "at_us": [MIDNIGHT_US]})
+    answers = {"seq": [1, 2], "arrived_us": [5, 4], "status": ["approved", "approved"]}
+    with pytest.raises(LogContractBroken, match=r"answers.arrived_us\[1\] is 4 after 5"):
+        features_of(pa.table(answers), spine=spine)
+    with pytest.raises(LogContractBroken, match=r"answers.seq\[1\] is 1 after 1"):
+        features_of(pa.table(answers | {"seq": [1, 1]}), spine=spine)
+    with pytest.raises(BadInput, match="column status is absent"):
+        features_of(pa.table({"seq": [1], "arrived_us": [1]}), spine=spine)
