@@ -15,30 +15,14 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]  # pyarrow ships no
 
 from honour.errors import BadInput, LogContractBroken
 from honour.features.catalogue import CATALOGUE
+from honour.features.from_log import ANSWER_COLUMNS, INSTANT_COLUMNS, ROW_COLUMNS, LogReader, table_of
 from honour.features.local_time import offsets_of, zone_names
 from honour.features.sql import answer_columns, steps
-from honour.features.view import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, Catalogue, Row, read_payment
-from honour.records.attempt import Attempt, Outcome
-from honour.records.event import AttemptReported, DecisionMade, LoggedEvent, OutcomeReported
-from honour.records.instant import to_us
+from honour.features.view import CANDIDATE_COLUMNS, Catalogue, read_payment
+from honour.records.event import DecisionMade, LoggedEvent
 from honour.records.route import Candidate
 
-_ARROW = {"text": pa.string(), "integer": pa.int64(), "real": pa.float64()}
-ROW_COLUMNS: dict[str, pa.DataType] = {
-    **{name: _ARROW[kind] for name, kind in PAYMENT_COLUMNS.items()},
-    **dict.fromkeys(CANDIDATE_COLUMNS, pa.string()),
-}
-"""Columns of payment and candidate in the order of a row, with their Arrow types."""
-
-_ANSWER_COLUMNS = {"seq": pa.int64(), "arrived_us": pa.int64(), "status": pa.string(), "response_code": pa.string()}
-_INSTANT_COLUMNS = {"row_id": pa.int64(), "seq": pa.int64(), "at_us": pa.int64()}
-_TRAINING_COLUMNS = {
-    **_INSTANT_COLUMNS,
-    "source": pa.string(),
-    "status": pa.string(),
-    "propensity": pa.float64(),
-}
-_DECISION_COLUMNS = {**_INSTANT_COLUMNS, "decision_id": pa.string(), "candidate_at": pa.int64()}
+_DECISION_COLUMNS = {**INSTANT_COLUMNS, "decision_id": pa.string(), "candidate_at": pa.int64()}
 
 CandidatesOf = Callable[[DecisionMade], Sequence[Candidate]]
 
@@ -55,10 +39,10 @@ def training_set(
               credential, amount_minor, currency, status, propensity (missing for attempts), then every other feature
     memory_limit, threads  of DuckDB, such as "2GB" and 2; absent, its own defaults
     """
-    reader = _Reader()
+    reader = LogReader()
     for logged in log_events:
         reader.read(logged)
-    answers, spine = reader.answers(), _table(reader.rows, _TRAINING_COLUMNS)
+    answers, spine = reader.answers(), reader.spine()
     features = features_of(answers, spine=spine, catalogue=catalogue, memory_limit=memory_limit, threads=threads)
     approved = pc.cast(pc.equal(spine["status"], "approved"), pa.int64())
     first = {"row_id": spine["row_id"], "payment_id": spine["payment_id"], "at_us": spine["at_us"], "approved": approved}
@@ -86,7 +70,7 @@ def recomputed(
     threads: int | None = None,
 ) -> pa.Table:
     """As `decision_rows`, for the candidates that `candidates_of` gives of each decision."""
-    reader = _Reader()
+    reader = LogReader()
     rows: list[tuple[Any, ...]] = []
     for logged in log_events:
         reader.read(logged)
@@ -95,7 +79,7 @@ def recomputed(
             paid = read_payment(made.payment)
             for at, candidate in enumerate(candidates_of(made)):
                 rows.append((len(rows), logged.seq, made.decided_us, made.decision.decision_id, at, *paid, *candidate))
-    spine = _table(rows, _DECISION_COLUMNS)
+    spine = table_of(rows, _DECISION_COLUMNS)
     features = features_of(reader.answers(), spine=spine, catalogue=catalogue, memory_limit=memory_limit, threads=threads)
     columns = {name: spine[name] for name in ("row_id", "decision_id", "candidate_at", "at_us")}
     return pa.table(columns | {name: features[name] for name in catalogue.names})
@@ -123,10 +107,10 @@ def features_of(
     """
     _check(answers, spine)
     known = {name: ROW_COLUMNS[name] for name in answer_columns(catalogue)}
-    folded = _with_columns(answers, _ANSWER_COLUMNS | known)
+    folded = _with_columns(answers, ANSWER_COLUMNS | known)
     for status, column in (("approved", "approved"), ("failed", "failed")):
         folded = folded.append_column(column, pc.cast(pc.equal(folded["status"], status), pa.int64()))
-    asked = _with_columns(spine, _INSTANT_COLUMNS | ROW_COLUMNS)
+    asked = _with_columns(spine, INSTANT_COLUMNS | ROW_COLUMNS)
     with tempfile.TemporaryDirectory(prefix="honour-features-") as folder:
         config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": folder, "preserve_insertion_order": False}
         config |= {"memory_limit": memory_limit} if memory_limit else {}
@@ -138,59 +122,6 @@ def features_of(
             for step in made:
                 connection.execute(f"CREATE TEMP TABLE {step.table} AS {step.query}")
             return connection.sql(last.query).to_arrow_table()
-
-
-class _Reader:
-    """Collects answers and training rows from the log in one pass."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[Any, ...]] = []
-        self._answers: list[tuple[Any, ...]] = []
-        self._waiting: dict[str, tuple[int, DecisionMade]] = {}
-
-    def read(self, logged: LoggedEvent) -> None:
-        """Take one event; anything but decisions, outcomes and attempts is passed over."""
-        match logged.event:
-            case DecisionMade() as made:
-                if made.decision.attempt is not None:
-                    self._waiting[made.decision.decision_id] = (logged.seq, made)
-            case OutcomeReported(outcome=outcome) if outcome.status != "unknown":
-                self._read_outcome(logged, outcome)
-            case AttemptReported(attempt=attempt) if attempt.status != "unknown":
-                self._read_attempt(logged, attempt)
-            case _:
-                pass
-
-    def answers(self) -> pa.Table:
-        """The answers read so far."""
-        return _table(self._answers, _ANSWER_COLUMNS)
-
-    def _read_outcome(self, logged: LoggedEvent, outcome: Outcome) -> None:
-        seq, made = self._waiting.pop(outcome.decision_id, (0, None))
-        if made is None or made.decision.attempt is None:
-            raise LogContractBroken(
-                f"event {logged.seq}: outcome of decision {outcome.decision_id}, which the log does not hold before it with an attempt "
-                "and no final outcome; an outcome follows its decision, and the first final one stands. Read the log from its start."
-            )
-        chosen = made.decision.attempt
-        row = (*read_payment(made.payment), chosen.route, chosen.authentication, chosen.credential)
-        self._answered(logged, row, status=outcome.status, response_code=outcome.response_code)
-        self.rows.append((len(self.rows), seq, made.decided_us, "decision", outcome.status, chosen.propensity, *row))
-
-    def _read_attempt(self, logged: LoggedEvent, attempt: Attempt) -> None:
-        row = (*read_payment(attempt.payment), attempt.route, attempt.authentication, attempt.credential)
-        self._answered(logged, row, status=attempt.status, response_code=attempt.response_code)
-        self.rows.append((len(self.rows), logged.seq, to_us(attempt.attempted_at), "attempt", attempt.status, None, *row))
-
-    def _answered(self, logged: LoggedEvent, row: Row, *, status: str, response_code: str | None) -> None:
-        self._answers.append((logged.seq, logged.arrived_us, status, response_code, *row))
-
-
-def _table(rows: Sequence[tuple[Any, ...]], first: dict[str, pa.DataType]) -> pa.Table:
-    """Arrow table of rows whose columns are `first` and then those of payment and candidate."""
-    types = first | ROW_COLUMNS
-    columns = zip(*rows, strict=True) if rows else [()] * len(types)
-    return pa.table({name: pa.array(column, type=kind) for (name, kind), column in zip(types.items(), columns, strict=True)})
 
 
 def _with_columns(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
@@ -210,7 +141,7 @@ def _local_offsets(spine: pa.Table) -> pa.Table:
 
 
 def _check(answers: pa.Table, spine: pa.Table) -> None:
-    for what, table, needed in (("answers", answers, ("seq", "arrived_us", "status")), ("spine", spine, tuple(_INSTANT_COLUMNS))):
+    for what, table, needed in (("answers", answers, ("seq", "arrived_us", "status")), ("spine", spine, tuple(INSTANT_COLUMNS))):
         if absent := [name for name in needed if name not in table.column_names]:
             raise BadInput(f"{what}: column {absent[0]} is absent; needed are {', '.join(needed)}", path=f"$.{what}")
     for name, holds, rule in (("seq", pc.less, "ascend"), ("arrived_us", pc.less_equal, "never decrease")):
