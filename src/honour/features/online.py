@@ -343,6 +343,8 @@ def _of_last(last: _Last | None, column: str, *, row: Row, now_us: int) -> Featu
             return last.status
         case "response_code":
             return last.response_code
+        case "route":
+            return last.route
         case "approved":
             return int(last.status == "approved")
         case "seconds_since":

@@ -34,6 +34,7 @@ _LAST = {
     "response_code": "response_code",
     "approved": "approved",
     "seconds_since": "arrived_us",
+    "route": "route",
     "same_route": "route",
 }
 _LOCAL = {

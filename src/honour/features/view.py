@@ -27,7 +27,7 @@ from honour.records.payment import Payment
 Kind = Literal["number", "category"]
 Level = Literal["payment", "candidate"]
 Measure = Literal["count", "next_number", "approval_rate", "failed_rate", "amount_ratio"]
-LastColumn = Literal["status", "response_code", "approved", "seconds_since", "same_route"]
+LastColumn = Literal["status", "response_code", "approved", "seconds_since", "route", "same_route"]
 
 SEMANTICS = 1
 """Raised when the same declaration comes to mean another number, so that old states and bundles are refused."""
@@ -145,6 +145,7 @@ class LastFeature:
     column  status, response_code  as reported
             approved               1 or 0
             seconds_since          from its arrival to now
+            route                  the route it was answered on
             same_route             1 when it was answered on the candidate's route, else 0
     """
 
@@ -157,7 +158,7 @@ class LastFeature:
     @property
     def kind(self) -> Kind:
         """Category for codes, number for the rest."""
-        return "category" if self.column in ("status", "response_code") else "number"
+        return "category" if self.column in ("status", "response_code", "route") else "number"
 
     @property
     def level(self) -> Level:
