@@ -34,7 +34,7 @@ app.command("simulate")(data.simulate)
 app.command("doctor")(service.doctor)
 
 
-def _show_version(value: bool) -> None:  # noqa: FBT001 - the signature typer calls
+def _show_version(value: bool) -> None:
     if value:
         typer.echo(f"honour {__version__}")
         raise typer.Exit

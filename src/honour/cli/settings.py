@@ -14,6 +14,7 @@ import msgspec
 
 from honour.errors import BadSettings
 from honour.records.domain import COUNTRIES, CURRENCIES
+from honour.records.route import Merchant
 from honour.records.settings import Settings
 
 PREFIX = "HONOUR_"
@@ -57,6 +58,8 @@ def _convert(tree: dict[str, Any], *, where: str, strict: bool) -> Settings:
         message, _, place = str(error).partition(" - at `")
         place = place.rstrip("`")
         keys = [part for part in re.split(r"\.|(\[\.\.\.\]|\[\d+\])", place.removeprefix("$")) if part]
+        if keys[:2] == ["merchants", "[...]"]:
+            keys[1] = _broken_merchant(tree, strict=strict)
         found = _value_at(tree, keys)
         detail = f"{where}: {_dotted(keys) or 'top level'}: {message[0].lower()}{message[1:]}."
         if "unknown field" in message:
@@ -64,6 +67,16 @@ def _convert(tree: dict[str, Any], *, where: str, strict: bool) -> Settings:
         elif found is not None and not isinstance(found, dict | list):
             detail += f" Found: {found!r}."
         raise BadSettings(detail) from None
+
+
+def _broken_merchant(tree: dict[str, Any], *, strict: bool) -> str:
+    """The first merchant whose terms do not hold; msgspec names the place in a table as [...] only."""
+    for merchant_id, terms in tree["merchants"].items():
+        try:
+            msgspec.convert(terms, Merchant, strict=strict)
+        except msgspec.ValidationError:
+            return str(merchant_id)
+    return "[...]"
 
 
 def _dotted(keys: list[str]) -> str:

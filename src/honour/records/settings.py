@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from honour.records.route import Merchant, NonNegative, Route
+from honour.records.route import Merchant, Route
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
