@@ -1,0 +1,67 @@
+"""Snapshots of the online state: written whole, checked when read, the newest sound one wins.
+
+A file is one line of JSON (seq, schema, SHA-256 of the rest) and the state's bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+KEPT = 2
+_SUFFIX = ".snapshot"
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True):
+    seq: int
+    schema: str
+    sha256: str
+
+
+class Snapshot(NamedTuple):
+    """State after the event `seq`, and which newer files were passed over and why."""
+
+    seq: int
+    state: bytes
+    passed_over: tuple[str, ...]
+
+
+def write_snapshot(folder: Path, state: bytes, *, seq: int, schema: str) -> Path:
+    """Write the state after event `seq`, synchronised and renamed into place; the newest two are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    header = msgspec.json.encode(_Header(seq=seq, schema=schema, sha256=hashlib.sha256(state).hexdigest()))
+    path = folder / f"{seq:016d}{_SUFFIX}"
+    beside = path.with_suffix(".part")
+    with beside.open("wb") as file:
+        file.write(header + b"\n" + state)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+    for old in sorted(folder.glob(f"*{_SUFFIX}"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def read_snapshot(folder: Path, *, schema: str, seq_max: int) -> Snapshot | None:
+    """The newest sound snapshot of `schema` that is not ahead of the log, or None."""
+    passed_over: list[str] = []
+    for path in sorted(folder.glob(f"*{_SUFFIX}"), reverse=True):
+        line, _, state = path.read_bytes().partition(b"\n")
+        try:
+            header = msgspec.json.decode(line, type=_Header)
+        except msgspec.DecodeError:
+            passed_over.append(f"{path.name}: its header cannot be read")
+            continue
+        if header.schema != schema:
+            passed_over.append(f"{path.name}: of another feature catalogue")
+        elif header.seq > seq_max:
+            passed_over.append(f"{path.name}: ahead of the log, which ends at {seq_max}")
+        elif hashlib.sha256(state).hexdigest() != header.sha256:
+            passed_over.append(f"{path.name}: its content does not match its checksum")
+        else:
+            return Snapshot(header.seq, state, tuple(passed_over))
+    return None
