@@ -1,0 +1,1 @@
+"""Networks: what the card networks forbid, as tables with sources. Evaluated before any model."""

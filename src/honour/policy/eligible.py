@@ -1,0 +1,89 @@
+"""Which candidates may be attempted at all: law, contract and capability, before any preference.
+
+Reasons in order of precedence; a candidate that is not eligible lists all that hold:
+
+    network_rule                the network forbids another attempt of this card at this merchant
+    route_not_requested         the caller restricted the routes
+    route_disabled              enabled = false
+    merchant_not_supported      the merchant has no account on the route
+    network_not_supported       the route does not take this card network
+    currency_not_supported
+    funding_not_supported       known and not taken; funding that is not known refuses nothing
+    installments_not_supported  more than the route's installments_max
+    card_expired                the month of `expires` is over
+    credential_not_available    a network token or wallet that the card does not have
+    shopper_absent              3-D Secure asks the shopper, and the merchant initiated this payment
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from honour.records.instant import from_us
+from honour.records.payment import Payment
+from honour.records.route import Candidate, CredentialForm, Route
+
+
+class Considered(NamedTuple):
+    """A candidate, the route it would take, and why it is not eligible (empty when it is)."""
+
+    candidate: Candidate
+    route: Route
+    reasons: tuple[str, ...]
+
+    @property
+    def eligible(self) -> bool:
+        """It may be attempted."""
+        return not self.reasons
+
+
+def consider(
+    payment: Payment, *, routes: Sequence[Route], requested: Sequence[str] | None, blocked: bool, at_us: int
+) -> tuple[Considered, ...]:
+    """Every candidate of every route, in the order of the settings, with what speaks against it.
+
+    Each route gives one candidate for each authentication it supports, with the best credential form it can send of those the
+    card has: a network token before the card number.
+    """
+    considered = []
+    for route in routes:
+        against = tuple(_against_route(payment, route, requested=requested, blocked=blocked, at_us=at_us))
+        credential, available = _credential(payment, route)
+        for authentication in route.authentications:
+            reasons = against if available else (*against, "credential_not_available")
+            if authentication == "three_ds" and payment.initiator == "merchant":
+                reasons = (*reasons, "shopper_absent")
+            considered.append(Considered(Candidate(route.id, authentication, credential), route, reasons))
+    return tuple(considered)
+
+
+def _against_route(payment: Payment, route: Route, *, requested: Sequence[str] | None, blocked: bool, at_us: int) -> Iterator[str]:
+    card = payment.card
+    if blocked:
+        yield "network_rule"
+    if requested is not None and route.id not in requested:
+        yield "route_not_requested"
+    if not route.enabled:
+        yield "route_disabled"
+    if route.merchants and payment.merchant_id not in route.merchants:
+        yield "merchant_not_supported"
+    if route.networks and card.network not in route.networks:
+        yield "network_not_supported"
+    if route.currencies and payment.currency not in route.currencies:
+        yield "currency_not_supported"
+    if route.funding and card.funding is not None and card.funding not in route.funding:
+        yield "funding_not_supported"
+    if payment.installments > route.installments_max:
+        yield "installments_not_supported"
+    if card.expires is not None and card.expires < f"{from_us(at_us):%Y-%m}":
+        yield "card_expired"
+
+
+def _credential(payment: Payment, route: Route) -> tuple[CredentialForm, bool]:
+    """The form to send, and whether the card has it."""
+    if payment.card.network_token and "network_token" in route.credentials:
+        return "network_token", True
+    if "pan" in route.credentials:
+        return "pan", True
+    return route.credentials[0], False

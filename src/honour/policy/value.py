@@ -1,0 +1,36 @@
+"""What an attempt is worth before its answer is known, in minor units of the payment's currency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from honour.records.route import Merchant, RouteCost
+
+Floats = NDArray[np.float64]
+
+
+def expected_value_minor(p_approve: float, *, amount_minor: int, terms: Merchant, cost: RouteCost) -> float:
+    """Expected profit of one attempt: p x (margin - costs of approval) - cost of attempting - (1 - p) x cost of a decline.
+
+    p_approve     calibrated P(issuer approves | payment, candidate), in [0, 1]
+    amount_minor  amount of the payment
+
+    >>> terms = Merchant(margin_bps=2500)
+    >>> expected_value_minor(0.9, amount_minor=1000, terms=terms, cost=RouteCost(attempt_minor=12))
+    213.0
+    """
+    margin = amount_minor * terms.margin_bps / 10_000 - cost.approval_minor - amount_minor * cost.approval_bps / 10_000
+    return p_approve * margin - cost.attempt_minor - (1.0 - p_approve) * cost.decline_minor
+
+
+def expected_values_minor(p_approve: Floats, *, amount_minor: int, terms: Merchant, costs: Sequence[RouteCost]) -> Floats:
+    """`expected_value_minor` of several candidates of one payment: (n,) probabilities to (n,) minor units."""
+    return np.array(
+        [
+            expected_value_minor(float(p), amount_minor=amount_minor, terms=terms, cost=cost)
+            for p, cost in zip(p_approve, costs, strict=True)
+        ]
+    )
