@@ -85,8 +85,9 @@ class QuadraticLogit(msgspec.Struct, frozen=True, kw_only=True, tag="quadratic_l
 class VennAbers(msgspec.Struct, frozen=True, kw_only=True, tag="venn_abers", forbid_unknown_fields=True):
     """Two isotonic fits, as if the case at hand were not approved (p0) and approved (p1); q = p1 / (1 - p0 + p1).
 
-    knots   probabilities of the calibration rows, ascending, distinct
-    p0, p1  values of the two fits at each knot; between knots p0 is that of the knot below and p1 that of the knot above
+    knots   probabilities of the calibration rows, or means of neighbouring ones, ascending, distinct
+    p0, p1  values of the two fits at each knot; straight between knots and level outside, so that a small change of p is
+            a small change of q (the original steps)
     """
 
     knots: tuple[float, ...]
@@ -104,11 +105,7 @@ class VennAbers(msgspec.Struct, frozen=True, kw_only=True, tag="venn_abers", for
 
     def apply(self, p: Probabilities) -> Probabilities:
         """Calibrated probability; p and the result are (n,)."""
-        knots, n = np.array(self.knots), len(self.knots)
-        below = np.searchsorted(knots, p, side="right") - 1
-        above = np.searchsorted(knots, p, side="left")
-        p0 = np.where(below >= 0, np.array(self.p0)[np.maximum(below, 0)], 0.0)
-        p1 = np.where(above < n, np.array(self.p1)[np.minimum(above, n - 1)], 1.0)
+        p0, p1 = np.interp(p, self.knots, self.p0), np.interp(p, self.knots, self.p1)
         return clip(p1 / (1.0 - p0 + p1))
 
 

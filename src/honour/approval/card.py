@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
+from honour.approval.calibration import Calibrator
 from honour.approval.metric import Figure, ReliabilityBin
+from honour.features.encode import Encoder
 
 
 class BlockReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,17 +22,20 @@ class BlockReport(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Why the shipped model is what it is; every figure is of rows later than those that were fitted.
 
-    configuration      name of the chosen configuration; configurations: log loss of each on the same later rows
-    calibrators        cross-fitted log loss of each kind on later rows
+    configuration      name of the chosen configuration; left_out: features it may not use, because they drift;
+                       configurations: log loss of each on the same later rows
+    calibrators        cross-fitted log loss of each kind on later rows; calibration_gain: that of none less that of the chosen
     blocks             the chosen configuration block by block, before calibration
     freshness_gain     log loss of a model one block old less that of a fresh one: what fitting on the newest rows is worth
     refitted           the shipped model was fitted on the held-out days too, after it was judged
     """
 
     configuration: str
+    left_out: tuple[str, ...]
     configurations: dict[str, Figure]
     n_trees: int
     calibrators: dict[str, float]
+    calibration_gain: Figure
     blocks: tuple[BlockReport, ...]
     freshness_gain: Figure | None
     refitted: bool
@@ -69,3 +76,13 @@ class ParityRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     rows: tuple[tuple[float | None, ...], ...]
     raw: tuple[float, ...]
     p: tuple[float, ...]
+
+
+class TrainedModel(NamedTuple):
+    """What training leaves behind, ready to be written as a bundle. `training` is the card."""
+
+    onnx: bytes
+    calibrator: Calibrator
+    encoder: Encoder
+    parity: ParityRows
+    training: Training

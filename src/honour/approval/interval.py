@@ -65,6 +65,16 @@ def mean_figure(rows: Floats, *, payments: Sequence[Any] | NDArray[Any], seed: i
     return _figure(float(rows.mean()), drawn, n=len(rows), biased=False)
 
 
+def standard_error(rows: Floats, *, payments: NDArray[Any]) -> float:
+    """Of the mean of a value per row, when rows of one payment go together; closed form (Liang and Zeger 1986).
+
+    >>> round(standard_error(np.array([0.0, 0.0, 1.0, 1.0]), payments=np.array([1, 1, 2, 2])), 4)
+    0.3536
+    """
+    _, cluster = np.unique(np.asarray(payments), return_inverse=True)
+    return float(np.sqrt(np.square(np.bincount(cluster, weights=rows - rows.mean())).sum()) / len(rows))
+
+
 def log_loss_gain(
     p: Floats, y: Floats, *, baseline: Floats, payments: Sequence[Any] | NDArray[Any], seed: int = 0, n_draws: int = N_DRAWS
 ) -> Figure:

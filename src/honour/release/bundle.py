@@ -24,7 +24,7 @@ import numpy as np
 
 from honour import __version__
 from honour.approval.calibration import Calibrator
-from honour.approval.card import ParityRows, Training
+from honour.approval.card import ParityRows, TrainedModel
 from honour.approval.model import ApprovalModel
 from honour.errors import BundleRefused
 from honour.features.catalogue import SCHEMA_ID
@@ -42,22 +42,6 @@ MANIFEST, MODEL, CALIBRATOR, ENCODER, PARITY, STATE = (
 NEEDED = (MODEL, CALIBRATOR, ENCODER, PARITY)
 
 
-class Contents(NamedTuple):
-    """What goes into a bundle.
-
-    fallback_order  route ids of the settings in force, to try in order when no model can score
-    state           feature state right after the last training row, as bytes, so that later data are judged with warm windows
-    """
-
-    onnx: bytes
-    calibrator: Calibrator
-    encoder: Encoder
-    parity: ParityRows
-    training: Training
-    fallback_order: tuple[str, ...] = ()
-    state: bytes | None = None
-
-
 class Bundle(NamedTuple):
     """A bundle whose every promise held when it was loaded."""
 
@@ -67,23 +51,26 @@ class Bundle(NamedTuple):
     state: bytes | None
 
 
-def write_bundle(folder: Path, *, contents: Contents) -> str:
+def write_bundle(folder: Path, *, trained: TrainedModel, fallback_order: tuple[str, ...] = (), state: bytes | None = None) -> str:
     """Write a bundle to `folder`, in place of what is there, and return its bundle_id.
+
+    fallback_order  route ids of the settings in force, to try in order when no model can score
+    state           feature state right after the last training row, so that later data are judged with warm windows
 
     The folder appears whole or not at all: it is written beside its place, loaded as a proof, and renamed.
     """
     files = {
-        MODEL: contents.onnx,
-        CALIBRATOR: _json(contents.calibrator),
-        ENCODER: _json(contents.encoder),
-        PARITY: _json(contents.parity),
+        MODEL: trained.onnx,
+        CALIBRATOR: _json(trained.calibrator),
+        ENCODER: _json(trained.encoder),
+        PARITY: _json(trained.parity),
     }
-    if contents.state is not None:
-        files[STATE] = contents.state
+    if state is not None:
+        files[STATE] = state
     manifest = Manifest(
         honour=__version__,
-        training=contents.training,
-        fallback_order=contents.fallback_order,
+        training=trained.training,
+        fallback_order=fallback_order,
         files={name: sha256(content) for name, content in sorted(files.items())},
     )
     manifest = msgspec.structs.replace(manifest, bundle_id=id_of(manifest))

@@ -42,4 +42,6 @@ def sha256(content: bytes) -> str:
 
 def id_of(manifest: Manifest) -> str:
     """The bundle_id that belongs to the content of `manifest`."""
-    return sha256(msgspec.json.encode(msgspec.structs.replace(manifest, bundle_id=""), order="deterministic"))
+    said = msgspec.json.encode(msgspec.structs.replace(manifest, bundle_id=""), order="deterministic")
+    # As it will be read: an integer in a field of floats becomes a float.
+    return sha256(msgspec.json.encode(msgspec.json.decode(said, type=Manifest), order="deterministic"))

@@ -1,0 +1,163 @@
+"""Judging a model on later data, with no refit: measures with intervals, by segment, against baselines of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from honour.approval.card import Training
+from honour.approval.interval import figures, log_loss_gain
+from honour.approval.metric import Figure, Floats, Murphy, ReliabilityBin, murphy, reliability_table
+from honour.approval.model import ApprovalModel
+from honour.errors import BadInput
+from honour.features.catalogue import CANDIDATE_FEATURES, PAYMENT_FEATURES
+from honour.learning.report import baseline_probabilities
+from honour.records.event import FeatureValue, ServedFeatures
+
+SEGMENTS = ("route", "network", "funding", "issuer_country", "attempt_number")
+ATTEMPTS_APART = 5
+"""Attempts from this number on are one segment."""
+SEGMENT_ROWS_MIN = 50
+"""A smaller segment is counted and not measured: its figures would say nothing."""
+SEGMENT_DRAWS = 200
+
+_PLACES = {feature.name: place for place, feature in enumerate((*PAYMENT_FEATURES, *CANDIDATE_FEATURES))}
+
+
+class Judged(NamedTuple):
+    """An attempt to judge on: the features of the candidate that was sent, and what came back."""
+
+    served: ServedFeatures
+    payment_id: str
+    at_us: int
+    approved: bool
+
+
+class SegmentReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Measures on the attempts of one segment; `name` is such as route=acq_br_1. No metrics below 50 attempts."""
+
+    name: str
+    n: int
+    metrics: dict[str, Figure]
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model did on later attempts.
+
+    baselines        log loss of the base rate and of the route's rate, both as in training
+    gains            log loss of each baseline less that of the model on the same attempts: positive is better
+    nothing_to_gain  the model is not shown to be better than the base rate
+    verdict          the same as a sentence
+    """
+
+    n: int
+    first_us: int
+    last_us: int
+    metrics: dict[str, Figure]
+    murphy: Murphy
+    reliability: tuple[ReliabilityBin, ...]
+    baselines: dict[str, Figure]
+    gains: dict[str, Figure]
+    nothing_to_gain: bool
+    verdict: str
+    segments: tuple[SegmentReport, ...]
+
+
+def judge(rows: Iterable[Judged], *, model: ApprovalModel, training: Training, seed: int = 0) -> Judgement:
+    """Judge `model` on `rows` that are later than its training range; earlier ones are refused."""
+    kept = list(rows)
+    if not kept:
+        raise BadInput("no attempt to judge on after the training range. Give later data, or train with `--until`.")
+    early = sum(row.at_us <= training.until_us for row in kept)
+    if early:
+        raise BadInput(
+            f"{early} of {len(kept)} attempts to judge on are not later than the training range; a model is not judged on its own rows"
+        )
+    p = model.predict_matrix(np.concatenate([model.encoder.encode(row.served) for row in kept]))
+    y = np.array([row.approved for row in kept], dtype=np.float64)
+    payments = np.array([row.payment_id for row in kept])
+    values = {name: np.array([_value(row.served, name) for row in kept], dtype=object) for name in SEGMENTS}
+    at_us = [row.at_us for row in kept]
+    return judge_probabilities(
+        p, y, payments=payments, segments=values, training=training, first_us=min(at_us), last_us=max(at_us), seed=seed
+    )
+
+
+def judge_probabilities(
+    p: Floats,
+    y: Floats,
+    *,
+    payments: NDArray[np.str_],
+    segments: Mapping[str, NDArray[np.object_]],
+    training: Training,
+    first_us: int,
+    last_us: int,
+    seed: int = 0,
+) -> Judgement:
+    """As `judge`, from probabilities; `segments` has at least the route of each row."""
+    baselines = baseline_probabilities(
+        segments["route"], approval_rate=training.approval_rate, route_approval_rates=training.route_approval_rates
+    )
+    metrics = figures(p, y, payments=payments, seed=seed)
+    gains = {name: log_loss_gain(p, y, baseline=baseline, payments=payments, seed=seed) for name, baseline in baselines.items()}
+    nothing = gains["base_rate"].low <= 0.0 or "auc" not in metrics or metrics["auc"].low <= 0.5
+    return Judgement(
+        n=len(p),
+        first_us=first_us,
+        last_us=last_us,
+        metrics=metrics,
+        murphy=murphy(p, y),
+        reliability=reliability_table(p, y),
+        baselines={name: figures(baseline, y, payments=payments, seed=seed)["log_loss"] for name, baseline in baselines.items()},
+        gains=gains,
+        nothing_to_gain=nothing,
+        verdict=_verdict(gains["base_rate"], metrics=metrics, nothing=nothing),
+        segments=tuple(_segments(p, y, payments=payments, segments=segments, seed=seed)),
+    )
+
+
+def _segments(
+    p: Floats, y: Floats, *, payments: NDArray[np.str_], segments: Mapping[str, NDArray[np.object_]], seed: int
+) -> Iterable[SegmentReport]:
+    for name, values in segments.items():
+        named = np.array([_named(name, value) for value in values])
+        for value in np.unique(named):
+            here = named == value
+            n = int(here.sum())
+            measured = {}
+            if n >= SEGMENT_ROWS_MIN:
+                # At least 50 attempts in a bin, else a small segment would seem badly calibrated by chance alone.
+                bins = max(1, min(15, n // SEGMENT_ROWS_MIN))
+                measured = figures(p[here], y[here], payments=payments[here], seed=seed, n_draws=SEGMENT_DRAWS, n_bins=bins)
+            yield SegmentReport(name=f"{name}={value}", n=n, metrics=measured)
+
+
+def _named(name: str, value: FeatureValue) -> str:
+    if value is None:
+        return "not known"
+    if name == "attempt_number":
+        number = int(float(value))
+        return f"{ATTEMPTS_APART} or more" if number >= ATTEMPTS_APART else str(number)
+    return str(value)
+
+
+def _value(served: ServedFeatures, name: str) -> FeatureValue:
+    return (*served.payment, *served.candidates[0])[_PLACES[name]]
+
+
+def _verdict(gain: Figure, *, metrics: dict[str, Figure], nothing: bool) -> str:
+    interval = f"{gain.value:+.4f}, 95 % interval {gain.low:+.4f} to {gain.high:+.4f}, {gain.n} attempts"
+    if not nothing:
+        return f"The model is better than the base rate: it takes log loss down ({interval})."
+    if gain.low > 0.0:
+        return (
+            f"Nothing to gain: the model follows the level of approval ({interval}) and does not tell attempts apart "
+            f"(AUC {metrics['auc'].low:.3f} to {metrics['auc'].high:.3f})."
+            if "auc" in metrics
+            else f"Nothing to gain can be shown: all answers are the same ({interval})."
+        )
+    return f"Nothing to gain: the model is not better than the base rate (gain in log loss {interval})."

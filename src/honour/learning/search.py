@@ -1,0 +1,198 @@
+"""Choosing size and number of trees by rolling origins: each block of time is judged by trees fitted on everything before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from honour.approval.calibration import expit
+from honour.approval.card import BlockReport
+from honour.approval.interval import mean_figure, standard_error
+from honour.approval.metric import Figure, Floats, row_log_loss
+from honour.errors import CannotTrain
+from honour.features.catalogue import FEATURES
+from honour.features.encode import Encoder
+from honour.learning.dataset import Rows
+from honour.learning.fit import CONFIGURATIONS, PATIENCE, TREES_MAX, TREES_STEP, Grower, Recipe, fit_encoder, raw_of
+from honour.learning.split import Split, forward_splits
+
+Step = Callable[[str, int, int | None], None]
+
+N_BLOCKS = 4
+FIRST_SHARE = 0.5
+DRIFT_MAX = 0.4
+"""Kolmogorov-Smirnov distance between fitted and later values from which a feature is said to drift."""
+ROWS_MAX = 200_000
+"""Of more rows only the newest are searched: sizes are then known well enough, and fitting is what takes time."""
+
+
+class Later(NamedTuple):
+    """Rows of all blocks with the log-odds that earlier trees gave them: what a calibrator may be fitted on."""
+
+    raw: Floats
+    approved: Floats
+    payments: NDArray[np.intp]
+
+
+class Search(NamedTuple):
+    """What was found, and the evidence.
+
+    configurations  log loss of each on the rows of all blocks, each at its own best number of trees
+    freshness_gain  log loss of trees that are one block old less that of fresh ones, on the same rows; None with one block
+    """
+
+    recipe: Recipe
+    n_trees: int
+    later: Later
+    configurations: dict[str, Figure]
+    blocks: tuple[BlockReport, ...]
+    freshness_gain: Figure | None
+
+
+class _Block(NamedTuple):
+    """One origin: the encoder of what precedes it, and its rows."""
+
+    split: Split
+    encoder: Encoder
+    early: Rows
+    late: Rows
+
+
+class _Grown(NamedTuple):
+    """Trees of one configuration at every origin, cut at the number of trees that is best over all of them."""
+
+    recipe: Recipe
+    boosters: tuple[lightgbm.Booster, ...]
+    n_trees: int
+    raw: tuple[Floats, ...]
+
+
+def search(rows: Rows, *, seed: int, n_threads: int, step: Step) -> Search:
+    """The size with the lowest log loss on later rows, the fewest trees that are as good within one standard error, and
+    whether features that drift are left out: a date in disguise fits the past and says nothing about later rows.
+    """
+    blocks = _blocks(rows)
+    approved = np.concatenate([block.late.approved for block in blocks])
+    payments = np.concatenate([block.late.payments for block in blocks])
+    n_steps = len(CONFIGURATIONS) + 1
+    grown: list[_Grown] = []
+    for configuration in CONFIGURATIONS:
+        step("choosing the trees", len(grown), n_steps)
+        grown.append(_grow(Recipe(configuration), blocks=blocks, seed=seed, n_threads=n_threads))
+    losses = {one.recipe.name: row_log_loss(expit(np.concatenate(one.raw)), approved) for one in grown}
+    chosen = min(grown, key=lambda one: float(losses[one.recipe.name].mean()))
+    step("choosing the trees", len(grown), n_steps)
+    if left_out := _drifting(blocks):
+        steady = _grow(Recipe(chosen.recipe.configuration, left_out), blocks=blocks, seed=seed, n_threads=n_threads)
+        losses[steady.recipe.name] = row_log_loss(expit(np.concatenate(steady.raw)), approved)
+        if losses[steady.recipe.name].mean() <= losses[chosen.recipe.name].mean():
+            chosen = steady
+    step("choosing the trees", n_steps, n_steps)
+    return Search(
+        recipe=chosen.recipe,
+        n_trees=chosen.n_trees,
+        later=Later(raw=np.concatenate(chosen.raw), approved=approved, payments=payments),
+        configurations={name: mean_figure(loss, payments=payments, seed=seed) for name, loss in losses.items()},
+        blocks=tuple(_report(block, raw=raw, seed=seed) for block, raw in zip(blocks, chosen.raw, strict=True)),
+        freshness_gain=_freshness_gain(chosen, blocks=blocks, seed=seed),
+    )
+
+
+def _blocks(rows: Rows) -> tuple[_Block, ...]:
+    newest = np.argsort(rows.at_us, kind="stable")[-ROWS_MAX:]
+    kept = np.zeros(len(rows), dtype=bool)
+    kept[newest] = True
+    rows = rows.where(kept)
+    blocks: list[_Block] = []
+    for split in forward_splits(rows.payments, at_us=rows.at_us, n_blocks=N_BLOCKS, first_share=FIRST_SHARE):
+        early, late = rows.where(split.early), rows.where(split.late)
+        if len(np.unique(early.approved)) == 2:
+            blocks.append(_Block(split, fit_encoder(early.columns, approved=early.approved), early, late))
+    if not blocks or len(np.unique(np.concatenate([block.late.approved for block in blocks]))) < 2:
+        raise CannotTrain(
+            f"{len(rows)} attempts, but no block of time with both answers after one with both; nothing later to calibrate on. "
+            "Import a longer history."
+        )
+    return tuple(blocks)
+
+
+def _grow(recipe: Recipe, *, blocks: tuple[_Block, ...], seed: int, n_threads: int) -> _Grown:
+    """All origins are grown in step until the loss over all of them has not fallen for `PATIENCE` trees: stopped one by one, the
+    origins that stop early would count for nothing when more trees are weighed.
+    """
+    growers = [
+        Grower(block.early.encoded(block.encoder), approved=block.early.approved, recipe=recipe, seed=seed, n_threads=n_threads)
+        for block in blocks
+    ]
+    matrices = [block.late.encoded(block.encoder) for block in blocks]
+    approved = np.concatenate([block.late.approved for block in blocks])
+    paths: list[list[Floats]] = []  # (n_steps, n_blocks), each (n_late,)
+    losses: list[Floats] = []
+    best = 0
+    while len(losses) * TREES_STEP < TREES_MAX and (len(losses) - 1 - best) * TREES_STEP < PATIENCE:
+        raw = [grower.grow(matrix) for grower, matrix in zip(growers, matrices, strict=True)]
+        paths.append(raw)
+        losses.append(row_log_loss(expit(np.concatenate(raw)), approved))
+        best = best if losses[-1].mean() >= losses[best].mean() and len(losses) > 1 else len(losses) - 1
+    at = fewest(np.array(losses), payments=np.concatenate([block.late.payments for block in blocks]))
+    return _Grown(recipe, tuple(grower.booster for grower in growers), (at + 1) * TREES_STEP, tuple(paths[at]))
+
+
+def fewest(losses: Floats, *, payments: NDArray[np.intp]) -> int:
+    """The first step whose mean loss is within one standard error of that of the best step.
+
+    The curve is flat near its bottom, and where a flat curve has its lowest point is chance; more trees only cost more.
+
+    losses : (n_steps, n_rows)
+    """
+    means = losses.mean(axis=1)
+    best = int(np.argmin(means))
+    for at in range(best):
+        behind = losses[at] - losses[best]
+        if means[at] - means[best] <= standard_error(behind, payments=payments):
+            return at
+    return best
+
+
+def _drifting(blocks: tuple[_Block, ...]) -> tuple[str, ...]:
+    """Numbers whose distribution in later rows is, on average over blocks, `DRIFT_MAX` away from that of the rows before."""
+    return tuple(
+        feature.name
+        for feature in FEATURES
+        if feature.kind == "number"
+        and float(np.mean([distance(block.early.columns[feature.name], block.late.columns[feature.name]) for block in blocks])) >= DRIFT_MAX
+    )
+
+
+def distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    """Kolmogorov-Smirnov distance of two samples, missing values aside; 0 when one has none.
+
+    >>> distance(np.array([1.0, 2.0]), np.array([2.0, 3.0, np.nan]))
+    0.5
+    """
+    left, right = np.sort(left[~np.isnan(left)]), np.sort(right[~np.isnan(right)])
+    if not len(left) or not len(right):
+        return 0.0
+    at = np.concatenate([left, right])
+    share_left = np.searchsorted(left, at, side="right") / len(left)
+    share_right = np.searchsorted(right, at, side="right") / len(right)
+    return float(np.abs(share_left - share_right).max())
+
+
+def _report(block: _Block, *, raw: Floats, seed: int) -> BlockReport:
+    loss = mean_figure(row_log_loss(expit(raw), block.late.approved), payments=block.late.payments, seed=seed)
+    return BlockReport(from_us=block.split.from_us, until_us=block.split.until_us, log_loss=loss)
+
+
+def _freshness_gain(grown: _Grown, *, blocks: tuple[_Block, ...], seed: int) -> Figure | None:
+    gains: list[Floats] = []
+    for older, block, booster, fresh in zip(blocks[:-1], blocks[1:], grown.boosters[:-1], grown.raw[1:], strict=True):
+        stale = raw_of(booster, block.late.encoded(older.encoder), n_trees=grown.n_trees)
+        gains.append(row_log_loss(expit(stale), block.late.approved) - row_log_loss(expit(fresh), block.late.approved))
+    if not gains:
+        return None
+    return mean_figure(np.concatenate(gains), payments=np.concatenate([block.late.payments for block in blocks[1:]]), seed=seed)

@@ -1,0 +1,83 @@
+"""Training: choose on early rows, judge on the last days, then fit once more on everything and ship.
+
+early rows ── rolling origins ─> size and number of trees, log-odds of later rows ─> calibrator
+    └─ fit ─> judged model ─> figures on the held-out days, which nothing above has seen
+all rows ── fit ─> shipped model, calibrated on all later rows
+"""
+
+from __future__ import annotations
+
+import lightgbm
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
+
+from honour.approval.calibration import expit, kind_of
+from honour.approval.card import TrainedModel
+from honour.features.encode import Encoder
+from honour.learning.calibrate import choose_calibrator, fit_calibrator
+from honour.learning.dataset import Rows, hold_out, rows_of
+from honour.learning.export import parity_rows, to_onnx, with_float32_thresholds
+from honour.learning.fit import fit, fit_encoder, raw_of
+from honour.learning.report import training_card
+from honour.learning.search import Search, Step, search
+
+
+def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threads: int = 1, progress: Step | None = None) -> TrainedModel:
+    """A calibrated approval model, with its card.
+
+    table         training set of `honour.features.offline.training_set`
+    holdout_days  last days kept aside to judge on; no payment is on both sides. The shipped model is then fitted with them, unless
+                  rolling origins show that newer rows make it worse.
+    n_threads     of LightGBM; the model is the same for any number
+    progress      called as progress("what", done, total)
+
+    Raises CannotTrain for fewer than 500 rows, one answer only, or nothing later to judge or calibrate on.
+    """
+    step: Step = progress or (lambda _what, _done, _total: None)
+    rows = rows_of(table)
+    held = hold_out(rows, days=holdout_days)
+    early, late = rows.where(held.early), rows.where(held.late)
+
+    found = search(early, seed=seed, n_threads=n_threads, step=step)
+    raw, approved, payments = found.later
+    step("calibrating", 0, None)
+    choice = choose_calibrator(expit(raw), y=approved, payments=payments, seed=seed)
+
+    step("fitting and judging", 0, None)
+    booster, encoder = _fit(early, found=found, seed=seed, n_threads=n_threads)
+    raw_late = raw_of(booster, late.encoded(encoder))
+    refits = found.freshness_gain is None or found.freshness_gain.high >= 0.0
+    card = training_card(
+        rows,
+        early=early,
+        late=late,
+        p_late=choice.calibrator.apply(expit(raw_late)),
+        from_us=held.from_us,
+        holdout_days=holdout_days,
+        found=found,
+        choice=choice,
+        refitted=refits,
+        seed=seed,
+    )
+
+    step("fitting on everything", 0, None)
+    if refits:
+        booster, encoder = _fit(rows, found=found, seed=seed, n_threads=n_threads)
+    # The held-out days were later than what their log-odds come from, so that the calibrator may learn from them too.
+    p_later, y_later = expit(np.concatenate([raw, raw_late])), np.concatenate([approved, late.approved])
+    calibrator = fit_calibrator(kind_of(choice.calibrator), p=p_later, y=y_later)
+    matrix = rows.encoded(encoder)
+    return TrainedModel(
+        onnx=to_onnx(with_float32_thresholds(booster), n_features=matrix.shape[1]),
+        calibrator=calibrator,
+        encoder=encoder,
+        parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=seed),
+        training=card,
+    )
+
+
+def _fit(rows: Rows, *, found: Search, seed: int, n_threads: int) -> tuple[lightgbm.Booster, Encoder]:
+    encoder = fit_encoder(rows.columns, approved=rows.approved)
+    matrix = rows.encoded(encoder)
+    booster = fit(matrix, approved=rows.approved, recipe=found.recipe, n_trees=found.n_trees, seed=seed, n_threads=n_threads)
+    return booster, encoder
