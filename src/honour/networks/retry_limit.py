@@ -57,7 +57,7 @@ class RetryCounter:
     def update(
         self, payment: Payment, *, status: Status, response_code: str | None, merchant_advice_code: str | None, arrived_us: int
     ) -> None:
-        """Fold the final answer of one attempt; `unknown` counts as refused until it is settled, since it may have been sent."""
+        """Fold the final answer of one attempt."""
         self._last_us = max(arrived_us, self._last_us)
         if status == "approved":
             if (known := self._cards.get(_key(payment))) is not None:

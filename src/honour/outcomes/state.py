@@ -1,0 +1,67 @@
+"""Everything a decision needs to know of the past, as one fold of the log (docs/adr/0003)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from honour.features.catalogue import SCHEMA_ID
+from honour.features.online import FeatureState
+from honour.networks.retry_limit import RetryCounter
+from honour.outcomes.match import PaymentBook
+from honour.records.attempt import Attempt, Outcome
+from honour.records.event import AttemptReported, LoggedEvent, OutcomeReported
+from honour.records.payment import Payment
+from honour.records.route import Candidate
+
+STATE_SCHEMA = f"1:{SCHEMA_ID}"
+"""Names what the bytes of a state mean; a snapshot of another one is not read."""
+
+
+class State:
+    """Feature windows, payment book and retry counters. `apply` is the only way it changes."""
+
+    def __init__(self) -> None:
+        self.features = FeatureState()
+        self.book = PaymentBook()
+        self.retries = RetryCounter()
+        self.seq = 0
+
+    def apply(self, logged: LoggedEvent) -> None:
+        """Fold one event, in the order of the log."""
+        match logged.event:
+            case OutcomeReported(outcome=outcome):
+                opened = self.book.opened(outcome.decision_id)
+                self._answered(opened.payment, opened.candidate, outcome, arrived_us=logged.arrived_us)
+            case AttemptReported(attempt=attempt):
+                candidate = Candidate(attempt.route, attempt.authentication, attempt.credential)
+                self._answered(attempt.payment, candidate, attempt, arrived_us=logged.arrived_us)
+            case _:
+                pass
+        self.book.apply(logged)
+        self.seq = logged.seq
+
+    def to_bytes(self) -> bytes:
+        """The state as bytes; equal for equal logs, whatever snapshots lay between."""
+        return msgspec.msgpack.encode((self.seq, self.features.to_bytes(), self.book.to_bytes(), self.retries.to_bytes()))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> State:
+        """The state that `to_bytes` wrote, under the same `STATE_SCHEMA`."""
+        state = cls()
+        state.seq, features, book, retries = msgspec.msgpack.decode(data, type=tuple[int, bytes, bytes, bytes])
+        state.features = FeatureState.from_bytes(features)
+        state.book = PaymentBook.from_bytes(book)
+        state.retries = RetryCounter.from_bytes(retries)
+        return state
+
+    def _answered(self, payment: Payment, candidate: Candidate, answer: Outcome | Attempt, *, arrived_us: int) -> None:
+        if answer.status == "unknown":
+            return
+        self.features.update(payment, candidate, status=answer.status, response_code=answer.response_code, arrived_us=arrived_us)
+        self.retries.update(
+            payment,
+            status=answer.status,
+            response_code=answer.response_code,
+            merchant_advice_code=answer.merchant_advice_code,
+            arrived_us=arrived_us,
+        )

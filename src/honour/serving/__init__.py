@@ -1,0 +1,1 @@
+"""Serving: HTTP around the engine. Reads the clock and sockets, calls the core, writes down the result."""

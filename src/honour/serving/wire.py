@@ -1,0 +1,187 @@
+"""The wire: bodies to records, and errors to `application/problem+json` (RFC 9457) with the path of the offending field."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from honour.errors import BadInput, CardNumberRefused, Contradiction, HonourError, LogUnavailable, UnknownReference
+from honour.records.attempt import Attempt, Dispute, Outcome
+from honour.records.card_number import holds_card_number
+from honour.records.decision import DecisionRequest
+
+DOCS = "/docs#"
+
+
+class OutcomeLine(Outcome, tag_field="type", tag="outcome", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of POST /v1/events that reports an outcome."""
+
+
+class AttemptLine(Attempt, tag_field="type", tag="attempt", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of POST /v1/events that reports an attempt Honour did not choose."""
+
+
+class DisputeLine(Dispute, tag_field="type", tag="dispute", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of POST /v1/events that reports a dispute."""
+
+
+Line = OutcomeLine | AttemptLine | DisputeLine
+_RECORD_OF: dict[type[Line], type[Outcome] | type[Attempt] | type[Dispute]] = {
+    OutcomeLine: Outcome,
+    AttemptLine: Attempt,
+    DisputeLine: Dispute,
+}
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field."""
+
+    path: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """RFC 9457 problem details. `type` is a link to the problem's section in the readable documentation."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[FieldError, ...] = ()
+
+
+class BulkLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a bulk body that was refused; lines count from 1."""
+
+    line: int
+    problem: Problem
+
+
+class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a bulk body: every good line is kept, every bad one is named (the first 1000)."""
+
+    accepted: int
+    refused: int
+    refusals: tuple[BulkLine, ...]
+
+
+class _Kind(NamedTuple):
+    status: int
+    title: str
+
+
+_KINDS: tuple[tuple[type[HonourError], _Kind], ...] = (
+    (CardNumberRefused, _Kind(422, "Card numbers are refused")),
+    (BadInput, _Kind(422, "A value is not allowed")),
+    (UnknownReference, _Kind(404, "The log holds no such thing")),
+    (Contradiction, _Kind(409, "Contradicts what stands")),
+    (LogUnavailable, _Kind(503, "Nothing can be kept at present")),
+)
+
+_encoder = msgspec.json.Encoder()
+_request = msgspec.json.Decoder(DecisionRequest)
+_outcome = msgspec.json.Decoder(Outcome)
+_attempt = msgspec.json.Decoder(Attempt)
+_dispute = msgspec.json.Decoder(Dispute)
+_line = msgspec.json.Decoder(Line)
+
+
+def parse_request(body: bytes) -> DecisionRequest:
+    """Body of POST /v1/decisions."""
+    request: DecisionRequest = _parse(_request, body)
+    return request
+
+
+def parse_outcome(body: bytes) -> Outcome:
+    """Body of POST /v1/outcomes."""
+    outcome: Outcome = _parse(_outcome, body)
+    return outcome
+
+
+def parse_attempt(body: bytes) -> Attempt:
+    """Body of POST /v1/attempts."""
+    attempt: Attempt = _parse(_attempt, body)
+    return attempt
+
+
+def parse_dispute(body: bytes) -> Dispute:
+    """Body of POST /v1/disputes."""
+    dispute: Dispute = _parse(_dispute, body)
+    return dispute
+
+
+def parse_line(body: bytes) -> Outcome | Attempt | Dispute:
+    """One line of POST /v1/events, as the record that it would be on its own."""
+    line: Line = _parse(_line, body)
+    return _RECORD_OF[type(line)](**{name: getattr(line, name) for name in line.__struct_fields__})
+
+
+def render(value: Any) -> bytes:
+    """A value as JSON."""
+    return _encoder.encode(value)
+
+
+def problem_of(error: HonourError) -> Problem:
+    """The problem document of an error of Honour's."""
+    status, title = next((kind for cls, kind in _KINDS if isinstance(error, cls)), _Kind(500, "Honour is at fault"))
+    errors = (FieldError(error.path, error.message),) if isinstance(error, BadInput) else ()
+    return Problem(type=f"{DOCS}{error.anchor}", title=title, status=status, detail=error.message, errors=errors)
+
+
+def plain_problem(status: int, *, title: str, detail: str) -> Problem:
+    """A problem of HTTP itself: path, method, size."""
+    return Problem(type="about:blank", title=title, status=status, detail=detail)
+
+
+def _parse(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    """The record in `body`. Card numbers are looked for first, so that no message can repeat one."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the body is not UTF-8: byte {error.start} cannot be read.") from None
+    if holds_card_number(text) or "\\u" in text:
+        _refuse_card_numbers(body)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `")
+        raise BadInput(f"{message[0].lower()}{message[1:]}.", path=path.rstrip("`") or "$") from None
+    except msgspec.DecodeError as error:
+        raise BadInput(f"the body is not JSON: {error}.") from None
+
+
+def _refuse_card_numbers(body: bytes) -> None:
+    try:
+        tree = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        # Not JSON: it is refused for that, in words that hold nothing of it.
+        raise BadInput("the body is not JSON.") from None
+    if (path := _place(tree, "$")) is not None:
+        raise CardNumberRefused(
+            "a card number was found. Honour never takes one: send a reference as card.card_id and at most 8 leading digits as card.bin.",
+            path=path,
+        )
+
+
+def _place(tree: Any, path: str) -> str | None:
+    """Path of the first value or key that holds a card number; a key is shown as `*`."""
+    match tree:
+        case dict():
+            for key, value in tree.items():
+                if holds_card_number(key):
+                    return f"{path}.*"
+                if (found := _place(value, f"{path}.{key}" if re.fullmatch(r"\w{1,64}", key) else f"{path}[*]")) is not None:
+                    return found
+        case list():
+            for at, value in enumerate(tree):
+                if (found := _place(value, f"{path}[{at}]")) is not None:
+                    return found
+        case bool() | None:
+            return None
+        case int() | float() if holds_card_number(str(int(tree)) if abs(tree) < 1e20 else ""):
+            return path
+        case str() if holds_card_number(tree):
+            return path
+    return None
