@@ -17,9 +17,8 @@ from honour.approval.metric import (
     Floats,
     Weights,
     auc,
-    binned_error,
+    binned_gaps,
     brier,
-    calibration_error,
     equal_mass_bins,
     log_loss,
     pr_auc,
@@ -40,29 +39,30 @@ def figures(
     seed     of the draws: same rows and seed, same intervals
     """
     bins = equal_mass_bins(p, n_bins=n_bins)
+    gaps = binned_gaps(p, y, bins=bins)
     measures: dict[str, _Measure] = {
         "log_loss": lambda weight: log_loss(p, y, weight=weight),
         "brier": lambda weight: brier(p, y, weight=weight),
         "auc": lambda weight: auc(p, y, weight=weight),
         "pr_auc": lambda weight: pr_auc(p, y, weight=weight),
-        "calibration_error": lambda weight: (
-            calibration_error(p, y, n_bins=n_bins) if weight is None else binned_error(p, y, bins=bins, weight=weight)
-        ),
     }
     values = {name: value for name, measure in measures.items() if (value := measure(None)) is not None}
     drawn: dict[str, list[float]] = {name: [] for name in values}
+    drawn_gaps: list[Floats] = []
     for weight in _draws(payments, seed=seed, n_draws=n_draws):
         for name in values:
             value = measures[name](weight)
             if value is not None:
                 drawn[name].append(value)
-    return {name: _figure(value, drawn[name], n=len(p), biased=name == "calibration_error") for name, value in values.items()}
+        drawn_gaps.append(binned_gaps(p, y, bins=bins, weight=weight))
+    found = {name: _figure(value, drawn[name], n=len(p)) for name, value in values.items()}
+    return found | {"calibration_error": _calibration_figure(gaps, np.array(drawn_gaps), n=len(p))}
 
 
 def mean_figure(rows: Floats, *, payments: Sequence[Any] | NDArray[Any], seed: int = 0, n_draws: int = N_DRAWS) -> Figure:
     """Mean of a value per row, with its interval."""
     drawn = [float(np.average(rows, weights=weight)) for weight in _draws(payments, seed=seed, n_draws=n_draws)]
-    return _figure(float(rows.mean()), drawn, n=len(rows), biased=False)
+    return _figure(float(rows.mean()), drawn, n=len(rows))
 
 
 def standard_error(rows: Floats, *, payments: NDArray[Any]) -> float:
@@ -95,9 +95,21 @@ def _draws(payments: Sequence[Any] | NDArray[Any], *, seed: int, n_draws: int) -
         yield counts[cluster].astype(np.float64)
 
 
-def _figure(value: float, drawn: Sequence[float], *, n: int, biased: bool) -> Figure:
+def _figure(value: float, drawn: Sequence[float], *, n: int) -> Figure:
     low, high = np.percentile(drawn, _TAILS) if drawn else (value, value)
-    if biased:
-        # Draws add noise to bins that hold noise already: the lower end is reflected to take both off again.
-        low = max(0.0, 2.0 * value - high)
     return Figure(value=value, low=float(min(low, value)), high=float(max(high, value)), n=n)
+
+
+def _calibration_figure(gaps: Floats, drawn: Floats, *, n: int) -> Figure:
+    """Interval of the calibration error, which noise can only raise: draws hold the noise of the rows and that of drawing.
+
+    The lower end is 0 unless the value is above 97.5 % of what a perfectly calibrated model with this noise would show;
+    then the upper end is reflected, which takes both kinds of noise off again.
+
+    gaps, drawn : (n_bins,) and (n_draws, n_bins)
+    """
+    value = float(np.abs(gaps).sum())
+    high = float(np.percentile(np.abs(drawn).sum(axis=1), _TAILS[1]))
+    perfect = float(np.percentile(np.abs(drawn - gaps).sum(axis=1), _TAILS[1]))
+    low = 0.0 if value <= perfect else max(0.0, 2.0 * value - high)
+    return Figure(value=value, low=min(low, value), high=max(high, value), n=n)

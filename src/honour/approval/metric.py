@@ -6,8 +6,6 @@ bootstrap draws rows by weighting them.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +30,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     n: int
 
 
-class Murphy(NamedTuple):
+class Murphy(msgspec.Struct, frozen=True, kw_only=True):
     """Brier = reliability - resolution + uncertainty + within.
 
     reliability  distance of p from what happened, lower is better
@@ -113,14 +111,18 @@ def calibration_error(p: Floats, y: Floats, *, n_bins: int = N_BINS, weight: Wei
     Biased upwards: a perfect model has about sqrt(2 n_bins p (1 - p) / (pi n)). Rows with the same p share a bin.
     """
     _check(p, y)
-    return binned_error(p, y, bins=equal_mass_bins(p, n_bins=n_bins), weight=weight)
+    return float(np.abs(binned_gaps(p, y, bins=equal_mass_bins(p, n_bins=n_bins), weight=weight)).sum())
 
 
-def binned_error(p: Floats, y: Floats, *, bins: NDArray[np.intp], weight: Weights = None) -> float:
-    """Calibration error over given bins: for each row the number of its bin."""
+def binned_gaps(p: Floats, y: Floats, *, bins: NDArray[np.intp], weight: Weights = None) -> Floats:
+    """Of each bin, its share of the rows times (mean p - approval rate); absolute values sum to the calibration error.
+
+    bins : (n,) number of each row's bin
+    """
     gap = p - y if weight is None else (p - y) * weight
     total = len(p) if weight is None else weight.sum()
-    return float(np.abs(np.bincount(bins, weights=gap)).sum() / total)
+    gaps: Floats = np.bincount(bins, weights=gap).astype(np.float64) / total
+    return gaps
 
 
 def equal_mass_bins(p: Floats, *, n_bins: int = N_BINS) -> NDArray[np.intp]:

@@ -1,0 +1,86 @@
+"""Later data are judged with intervals, by segment, and no gain is claimed where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from honour.approval.card import TrainedModel
+from honour.approval.model import ApprovalModel
+from honour.errors import BadInput
+from honour.features.catalogue import CANDIDATE_FEATURES, PAYMENT_FEATURES, SCHEMA_ID
+from honour.learning.judge import Judged, judge
+from honour.learning.train import train
+from honour.records.event import ServedFeatures
+
+MakeTable = Callable[..., pa.Table]
+MONTH_US = 30 * 86_400_000_000
+
+
+def _rows(table: pa.Table, *, later_us: int) -> list[Judged]:
+    def values(row: dict[str, object], features: tuple[object, ...]) -> tuple[object, ...]:
+        return tuple(row[feature.name] for feature in features)  # type: ignore[attr-defined]  # features have names
+
+    return [
+        Judged(
+            served=ServedFeatures(schema=SCHEMA_ID, payment=values(row, PAYMENT_FEATURES), candidates=(values(row, CANDIDATE_FEATURES),)),  # type: ignore[arg-type]  # as the table holds them
+            payment_id=row["payment_id"],
+            at_us=row["at_us"] + later_us,
+            approved=bool(row["approved"]),
+        )
+        for row in table.to_pylist()
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(make_table: MakeTable) -> TrainedModel:
+    table = make_table(3_000)
+    at = table.column_names.index("attempt_number")
+    numbers = pa.array(np.random.default_rng(0).integers(1, 9, 3_000).astype(float))
+    return train(table.set_column(at, "attempt_number", numbers), seed=1, holdout_days=6)
+
+
+@pytest.fixture(scope="module")
+def model(trained: TrainedModel) -> ApprovalModel:
+    return ApprovalModel(trained.onnx, calibrator=trained.calibrator, encoder=trained.encoder)
+
+
+def test_a_gain_is_claimed_where_there_is_one(trained: TrainedModel, model: ApprovalModel, make_table: MakeTable) -> None:
+    judgement = judge(_rows(make_table(1_500, seed=9), later_us=MONTH_US), model=model, training=trained.training)
+    assert judgement.n == 1_500
+    assert not judgement.nothing_to_gain
+    assert judgement.verdict.startswith("The model is better than the base rate")
+    assert judgement.gains["base_rate"].low > 0.0
+    assert judgement.baselines["route_rate"].value < judgement.baselines["base_rate"].value
+    assert set(judgement.metrics) == {"log_loss", "brier", "auc", "pr_auc", "calibration_error"}
+
+
+def test_every_segment_counts_each_attempt_once(trained: TrainedModel, model: ApprovalModel, make_table: MakeTable) -> None:
+    judgement = judge(_rows(make_table(600, seed=9), later_us=MONTH_US), model=model, training=trained.training)
+    names = [segment.name for segment in judgement.segments]
+    for kind in ("route", "network", "funding", "issuer_country", "attempt_number"):
+        assert sum(segment.n for segment in judgement.segments if segment.name.startswith(f"{kind}=")) == 600
+    assert "route=acq_1" in names
+    assert "network=not known" in names
+    assert all(bool(segment.metrics) == (segment.n >= 50) for segment in judgement.segments)
+
+
+def test_no_gain_is_claimed_where_answers_have_nothing_to_do_with_what_is_known(
+    trained: TrainedModel, model: ApprovalModel, make_table: MakeTable
+) -> None:
+    judgement = judge(_rows(make_table(1_500, seed=9, signal=0.0), later_us=MONTH_US), model=model, training=trained.training)
+    assert judgement.nothing_to_gain
+    assert judgement.verdict.startswith("Nothing to gain")
+
+
+def test_attempts_of_the_training_range_are_not_judged_on(trained: TrainedModel, model: ApprovalModel, make_table: MakeTable) -> None:
+    with pytest.raises(BadInput, match="not later than the training range"):
+        judge(_rows(make_table(600), later_us=0), model=model, training=trained.training)
+
+
+def test_nothing_to_judge_on_is_said(trained: TrainedModel, model: ApprovalModel) -> None:
+    with pytest.raises(BadInput, match="no attempt to judge on"):
+        judge([], model=model, training=trained.training)

@@ -1,0 +1,65 @@
+"""A small trained model, made without a log."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from honour.approval.calibration import Platt
+from honour.approval.card import Evidence, TrainedModel, Training
+from honour.approval.metric import Figure
+from honour.features.catalogue import FEATURES, SCHEMA_ID
+from honour.features.encode import Encoder
+from honour.learning.export import parity_rows, to_onnx, with_float32_thresholds
+from honour.learning.fit import CONFIGURATIONS, Recipe, fit
+
+FIGURE = Figure(value=0.5, low=0.4, high=0.6, n=100)
+
+
+def _card() -> Training:
+    evidence = Evidence(
+        configuration="small",
+        left_out=(),
+        configurations={"small": FIGURE},
+        n_trees=20,
+        calibrators={"platt": 0.5},
+        calibration_gain=FIGURE,
+        blocks=(),
+        freshness_gain=None,
+        refitted=True,
+    )
+    return Training(
+        from_us=0,
+        until_us=1_000,
+        n_rows=1_000,
+        n_payments=1_000,
+        approval_rate=0.5,
+        route_approval_rates={"acq_1": 0.8, "acq_2": 0.3},
+        seed=1,
+        holdout_days=10,
+        judged_from_us=900,
+        metrics={"log_loss": FIGURE},
+        baselines={"base_rate": FIGURE},
+        reliability=(),
+        calibrator="platt",
+        evidence=evidence,
+    )
+
+
+@pytest.fixture(scope="session")
+def trained() -> TrainedModel:
+    """Trees for which acq_1 is the better route, a Platt calibrator, and an encoder of routes."""
+    generator = np.random.default_rng(0)
+    matrix = generator.normal(size=(1_000, len(FEATURES))).astype(np.float32)
+    route = next(place for place, feature in enumerate(FEATURES) if feature.name == "route")
+    matrix[:, route] = generator.choice(np.array([0.3, 0.8], dtype=np.float32), 1_000)
+    y = (generator.random(1_000) < matrix[:, route]).astype(float)
+    booster = fit(matrix, approved=y, recipe=Recipe(CONFIGURATIONS[0]), n_trees=20, seed=1, n_threads=1)
+    calibrator = Platt(slope=1.2, intercept=0.1)
+    return TrainedModel(
+        onnx=to_onnx(with_float32_thresholds(booster), n_features=len(FEATURES)),
+        calibrator=calibrator,
+        encoder=Encoder(schema=SCHEMA_ID, categories={"route": {"acq_1": 0.8, "acq_2": 0.3}}),
+        parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=1),
+        training=_card(),
+    )
