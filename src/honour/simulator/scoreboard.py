@@ -1,0 +1,215 @@
+"""Scoreboard: several policies in the same worlds, with intervals over worlds and differences in pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+from honour.errors import BadInput
+from honour.simulator.baseline import cheapest_first, fixed_route, oracle, random_route, success_rate_router
+from honour.simulator.play import Played, Policy, play
+from honour.simulator.world import World
+
+MakePolicy = Callable[[World], Policy]
+ORACLE = "oracle"
+FIXED = "fixed "
+GOALS = ("payment_approval_rate", "net_margin_minor")
+# Two-sided 95 % points of Student's t by degrees of freedom.
+_T = (
+    12.706,
+    4.303,
+    3.182,
+    2.776,
+    2.571,
+    2.447,
+    2.365,
+    2.306,
+    2.262,
+    2.228,
+    2.201,
+    2.179,
+    2.160,
+    2.145,
+    2.131,
+    2.120,
+    2.110,
+    2.101,
+    2.093,
+    2.086,
+)
+
+
+class Interval(NamedTuple):
+    """A mean over worlds with its 95 % t-interval; low and high are None for a single world, which cannot say."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One policy over all worlds.
+
+    figures          mean of each figure of `Played.figures`
+    over_best_fixed  paired difference to the best fixed route, by goal
+    gap_closed       share of the way from the best fixed route to the oracle, by goal; None without both marks
+    """
+
+    policy: str
+    figures: dict[str, Interval]
+    over_best_fixed: dict[str, Interval]
+    gap_closed: dict[str, Interval | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scoreboard:
+    """Rows by net margin, best first; `best_fixed` is the fixed route that earned most over all worlds together."""
+
+    scenario: str
+    n_worlds: int
+    n_payments: int
+    best_fixed: str
+    rows: tuple[Row, ...]
+
+
+def standard_policies(world: World) -> dict[str, MakePolicy]:
+    """The baselines and marks, by the names that the table shows."""
+    fixed: dict[str, MakePolicy] = {f"{FIXED}{route.id}": _fixed(route.id) for route in world.routes}
+    return {
+        **fixed,
+        "random": lambda world: random_route(world, seed=world.seed),
+        "cheapest first": cheapest_first,
+        "success rate": lambda world: success_rate_router(world, seed=world.seed),
+        "success rate by country": lambda world: success_rate_router(world, seed=world.seed, by_country=True),
+        "success rate and cost": lambda world: success_rate_router(world, seed=world.seed, by_country=True, weighs_cost=True),
+        ORACLE: oracle,
+    }
+
+
+def scoreboard(
+    worlds: Sequence[World], *, policies: Mapping[str, MakePolicy], step: Callable[[str, int, int | None], None] | None = None
+) -> Scoreboard:
+    """Every policy in every world. Names that begin with "fixed " compete for the mark that the others are measured from.
+
+    step  called with (what is played, plays done, plays in all)
+    """
+    if not worlds or not any(name.startswith(FIXED) for name in policies):
+        raise BadInput(
+            f"scoreboard: {len(worlds)} worlds and policies {', '.join(policies) or 'none'}; "
+            f"it needs a world and at least one policy named "
+            f"{FIXED!r} and a route to measure from."
+        )
+    played: dict[str, list[Played]] = {name: [] for name in policies}
+    done = 0
+    for world in worlds:
+        for name, make in policies.items():
+            if step is not None:
+                step(f"{world.scenario.name}: {name}", done, len(worlds) * len(policies))
+            played[name].append(play(world, policy=make(world)))
+            done += 1
+    return compare(played, scenario=worlds[0].scenario.name)
+
+
+def compare(played: Mapping[str, Sequence[Played]], *, scenario: str) -> Scoreboard:
+    """The scoreboard of plays that were made already; every policy must have played the same worlds in the same order."""
+    means = {name: [result.figures() for result in results] for name, results in played.items()}
+    fixed = [name for name in means if name.startswith(FIXED)]
+    best_fixed = max(fixed, key=lambda name: fmean(figures["net_margin_minor"] for figures in means[name]))
+    rows = []
+    for name, figures in means.items():
+        over = {goal: [a[goal] - b[goal] for a, b in zip(figures, means[best_fixed], strict=True)] for goal in GOALS}
+        closed: dict[str, Interval | None] = dict.fromkeys(GOALS)
+        if ORACLE in means:
+            gap = {goal: [a[goal] - b[goal] for a, b in zip(means[ORACLE], means[best_fixed], strict=True)] for goal in GOALS}
+            closed = {goal: ratio_interval(over[goal], gap[goal]) for goal in GOALS}
+        rows.append(
+            Row(
+                policy=name,
+                figures={key: mean_interval([each[key] for each in figures]) for key in figures[0]},
+                over_best_fixed={goal: mean_interval(over[goal]) for goal in GOALS},
+                gap_closed=closed,
+            )
+        )
+    rows.sort(key=lambda row: -row.figures["net_margin_minor"].value)
+    first = next(iter(played.values()))
+    return Scoreboard(
+        scenario=scenario,
+        n_worlds=len(first),
+        n_payments=sum(len(each.approved) for each in first),
+        best_fixed=best_fixed,
+        rows=tuple(rows),
+    )
+
+
+def table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
+    """Column names and cells of the scoreboard as text."""
+    columns = ["policy", "payments approved", "net margin, cents", "over best fixed", "gap closed", "attempts per payment", "forbidden"]
+    rows = []
+    for row in board.rows:
+        closed = row.gap_closed["net_margin_minor"]
+        rows.append(
+            [
+                row.policy + (" (best fixed)" if row.policy == board.best_fixed else ""),
+                _text(row.figures["payment_approval_rate"], scale=100.0, unit=" %"),
+                _text(row.figures["net_margin_minor"]),
+                _text(row.over_best_fixed["net_margin_minor"]),
+                "" if closed is None else _text(closed, scale=100.0, unit=" %", digits=0),
+                f"{row.figures['attempts_per_payment'].value:.3f}",
+                f"{row.figures['rule_violations'].value:g}",
+            ]
+        )
+    return columns, rows
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Mean of independent values with its t-interval.
+
+    >>> mean_interval([1.0, 2.0, 3.0])
+    Interval(value=2.0, low=-0.4843377..., high=4.4843377..., n=3)
+    """
+    n = len(values)
+    mean = fmean(values)
+    if n < 2:
+        return Interval(mean, None, None, n)
+    half = _t(n - 1) * stdev(values) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval | None:
+    """Sum of `above` as a share of the sum of `below`, with its t-interval by leaving out one world at a time.
+
+    None when `below` adds up to nothing or less: there is no gap to close. Biased by order 1/n, which the jackknife removes.
+    """
+    n, total = len(above), math.fsum(below)
+    if total <= 0.0:
+        return None
+    ratio = math.fsum(above) / total
+    if n < 2:
+        return Interval(ratio, None, None, n)
+    left_out = []
+    for index in range(n):
+        rest = total - below[index]
+        if rest <= 0.0:
+            return Interval(ratio, None, None, n)
+        left_out.append((math.fsum(above) - above[index]) / rest)
+    return mean_interval([n * ratio - (n - 1) * each for each in left_out])
+
+
+def _t(freedom: int) -> float:
+    return _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.5 / freedom
+
+
+def _fixed(route: str) -> MakePolicy:
+    return lambda world: fixed_route(world, route=route)
+
+
+def _text(interval: Interval, *, scale: float = 1.0, unit: str = "", digits: int = 2) -> str:
+    value = f"{interval.value * scale:.{digits}f}{unit}"
+    if interval.low is None or interval.high is None:
+        return value
+    return f"{value} ({interval.low * scale:.{digits}f} to {interval.high * scale:.{digits}f})"

@@ -1,0 +1,216 @@
+"""Shoppers: their cards and funds, what they buy where, and how long they wait."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from itertools import accumulate
+
+from honour.records.payment import Card, Initiator, Usage
+from honour.records.route import Merchant
+from honour.simulator.draw import Draws, between, normal, normal_share
+from honour.simulator.issuer import LANDS, BinRange, Issuer
+
+EPOCH_DAY = date(1970, 1, 1)
+CARDS_PER_COUNTRY = 5_000
+CARD_RISK = 0.6
+"""Spread of what issuers hold against one card, in logit."""
+CARE: dict[Initiator, float] = {"customer": 0.9, "merchant": 0.0}
+"""Logarithm by which shoppers buy below their means; a renewal comes whether there is money or not."""
+EXPIRY_CYCLE, LIFE_CYCLE, STALE_DAYS = 1_461, 5_000, 25
+"""Days from one expiry date, or one loss, of a card to the next; days for which an old card is still on file."""
+FUNDS_SPREAD = 0.55
+"""Standard deviation of the logarithm of available funds from one day to another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A merchant, where its shoppers live, and what they pay.
+
+    amount_usd  median amount in US dollars at the prices of the United States
+    spread      standard deviation of the logarithm of amounts
+    recurring   share of payments that the merchant starts itself, for a subscription
+    risk        logit added to refusals: issuers distrust some trades
+    """
+
+    id: str
+    country: str
+    mcc: str
+    margin_bps: float
+    amount_usd: float
+    spread: float
+    share: float
+    markets: dict[str, float]
+    recurring: float = 0.0
+    risk: float = 0.0
+
+    @property
+    def terms(self) -> Merchant:
+        """What its settings say."""
+        return Merchant(country=self.country, mcc=self.mcc, margin_bps=self.margin_bps)
+
+
+SHOPS: tuple[Shop, ...] = (
+    Shop("mer_retail_br", "BR", "5732", 1800, 45, 0.8, 0.24, {"BR": 1.0}),
+    Shop("mer_retail_eu", "DE", "5651", 2200, 60, 0.7, 0.24, {"DE": 0.55, "FR": 0.35, "GB": 0.1}),
+    Shop("mer_retail_us", "US", "5311", 2000, 55, 0.8, 0.22, {"US": 1.0}),
+    Shop("mer_subscription", "US", "5815", 6000, 15, 0.35, 0.18, {"US": 0.45, "GB": 0.2, "DE": 0.12, "FR": 0.08, "BR": 0.15}, 0.75, 0.15),
+    Shop("mer_travel", "GB", "4722", 800, 190, 0.7, 0.12, {"GB": 0.45, "DE": 0.15, "FR": 0.15, "US": 0.25}, 0.0, 0.3),
+)
+SHOP_BY_ID = {shop.id: shop for shop in SHOPS}
+
+# Share of a day's payments in each local hour.
+HOURS = (1.2, 0.8, 0.5, 0.4, 0.4, 0.7, 1.5, 2.6, 3.8, 5.0, 6.0, 6.4, 6.3, 5.9, 5.6, 5.5, 5.6, 6.0, 6.6, 7.2, 7.3, 6.4, 4.8, 2.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Cardholder:
+    """A card, its issuer and range, and what nobody outside sees of it.
+
+    salary      reaches the account on each payday, minor units of the country's currency
+    lasts_days  days until it is spent down to `rest`, a share of it
+    abroad      the card works with acquirers abroad
+    blocked     trades (MCC) that it is blocked for, if any
+    ends_day    day since 1970 on which the card is closed or reported stolen; far away for most
+    risk        logit added to refusals of every payment
+    taste       which price of a subscription it pays, in (0, 1)
+    """
+
+    card: Card
+    issuer: Issuer
+    range: BinRange
+    salary: float
+    lasts_days: float
+    rest: float
+    payday: int
+    abroad: bool
+    blocked: str | None
+    ends_day: int
+    stolen: bool
+    expires_day: int
+    risk: float
+    taste: float
+
+    def funds_level(self, day: int) -> float:
+        """Median of what is available on `day` (days since 1970, local), minor units."""
+        since = days_since_payday(day, paydays=self._paydays)
+        return self.salary * (self.rest + (1.0 - self.rest) * max(0.0, 1.0 - since / self.lasts_days))
+
+    def p_short(self, amount_minor: int, *, day: int, initiator: Initiator) -> float:
+        """Share of worlds in which `amount_minor` is not available on `day`: the closed form of the funds process."""
+        return normal_share((math.log(amount_minor / self.funds_level(day)) - CARE[initiator]) / FUNDS_SPREAD)
+
+    def is_short(self, amount_minor: int, *, day: int, initiator: Initiator, z: float) -> bool:
+        """Whether it is not available when this day's luck is the standard normal number `z`."""
+        return amount_minor > self.funds_level(day) * math.exp(CARE[initiator] + FUNDS_SPREAD * z)
+
+    @property
+    def _paydays(self) -> tuple[int, ...]:
+        return LANDS[self.issuer.country].paydays if self.payday == 0 else (self.payday,)
+
+
+@lru_cache(maxsize=65_536)
+def days_since_payday(day: int, *, paydays: tuple[int, ...]) -> int:
+    """Days from the last payday up to `day` (days since 1970).
+
+    >>> days_since_payday((date(2026, 3, 10) - date(1970, 1, 1)).days, paydays=(1, 15))
+    9
+    """
+    today = EPOCH_DAY + timedelta(days=day)
+    before = today.replace(day=1) - timedelta(days=1)
+    return min((today - paid).days for payday in paydays for paid in (_on(today, payday), _on(before, payday)) if paid <= today)
+
+
+class Population:
+    """Everyone who pays: cards by country and number, the same whenever they are asked for."""
+
+    def __init__(self, seed: int, *, issuers: tuple[Issuer, ...], first_day: int) -> None:
+        self._draws = Draws(seed, purpose="cardholder")
+        self._first_day = first_day
+        self._known: dict[str, Cardholder] = {}
+        self._issuers = {country: [issuer for issuer in issuers if issuer.country == country] for country in LANDS}
+        self._issuer_bounds = {country: bounds_of([issuer.share for issuer in members]) for country, members in self._issuers.items()}
+
+    def pick(self, country: str, *, uniform: float) -> Cardholder:
+        """A cardholder of `country`; low numbers shop more often."""
+        return self.of(f"crd_{country.lower()}_{int(CARDS_PER_COUNTRY * uniform * uniform)}")
+
+    def of(self, card_id: str) -> Cardholder:
+        """The cardholder with this card. KeyError when no card of this world has the name."""
+        known = self._known.get(card_id)
+        if known is None:
+            known = self._known[card_id] = self._make(card_id)
+        return known
+
+    def _make(self, card_id: str) -> Cardholder:
+        prefix, country, number = card_id.split("_") if card_id.count("_") == 2 else ("", "", "")
+        country = country.upper()
+        if prefix != "crd" or country not in LANDS or not number.isascii() or not number.isdigit() or int(number) >= CARDS_PER_COUNTRY:
+            raise KeyError(card_id)
+        u = self._draws.of(card_id)
+        v = self._draws.of(card_id + "/more")
+        w = self._draws.of(card_id + "/funds")
+        issuer = self._issuers[country][bisect(self._issuer_bounds[country], u[0])]
+        span = issuer.ranges[bisect(bounds_of([range_.share for range_ in issuer.ranges]), u[1])]
+        expires = EPOCH_DAY + timedelta(days=_next(int(u[2] * EXPIRY_CYCLE), after=self._first_day - STALE_DAYS, cycle=EXPIRY_CYCLE))
+        token = u[3] < 0.45 and span.network != "cartes_bancaires"
+        return Cardholder(
+            card=Card(
+                card_id=card_id,
+                bin=span.bin,
+                network=span.network,
+                funding=span.funding,
+                issuer=issuer.id,
+                issuer_country=country,
+                expires=f"{expires.year:04d}-{expires.month:02d}",
+                network_token=token,
+            ),
+            issuer=issuer,
+            range=span,
+            salary=_salary(country, funding=span.funding, z=normal(w[0])),
+            lasts_days=between(w[1], 9.0, 45.0),
+            rest=0.3 * w[2] ** 3,
+            payday=0 if w[3] < 0.7 else 1 + int(w[4] * 28),
+            abroad=v[0] >= LANDS[country].abroad_closed,
+            blocked=SHOPS[int(v[1] * len(SHOPS))].mcc if v[2] < 0.05 else None,
+            ends_day=_next(int(v[3] * LIFE_CYCLE), after=self._first_day - STALE_DAYS, cycle=LIFE_CYCLE),
+            stolen=v[4] < 0.2,
+            expires_day=(_month_after(expires) - EPOCH_DAY).days,
+            risk=CARD_RISK * normal(v[5]),
+            taste=v[6],
+        )
+
+
+def bounds_of(shares: list[float]) -> list[float]:
+    """Upper bounds of the parts into which shares cut the interval from 0 to 1, the last left open."""
+    total = math.fsum(shares)
+    return [bound / total for bound in list(accumulate(shares))[:-1]]
+
+
+def usage_of(shop: Shop, *, recurring: bool) -> Usage:
+    """What the merchant calls such a payment."""
+    return "recurring" if recurring or shop.recurring else "one_off"
+
+
+def _salary(country: str, *, funding: str, z: float) -> float:
+    """What a payday brings, minor units: a few hundred times what is small there, with a credit line it is larger."""
+    land = LANDS[country]
+    size = {"credit": 3_600.0, "debit": 1_600.0, "prepaid": 1_100.0}[funding]
+    return 100.0 * land.price_level * size * math.exp(0.8 * z - land.funds_tight)
+
+
+def _next(phase: int, *, after: int, cycle: int) -> int:
+    """First day after `after` that is `phase` within a cycle: the same card has the same days in worlds that start later."""
+    return after + 1 + (phase - after - 1) % cycle
+
+
+def _on(month: date, day: int) -> date:
+    """Day `day` of the month of `month`."""
+    return month.replace(day=day)
+
+
+def _month_after(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
