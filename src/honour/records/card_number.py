@@ -1,7 +1,8 @@
 """Finding card numbers, so that they can be refused: 13 to 19 digits that pass the Luhn check (ISO/IEC 7812-1 annex B).
 
 A plain run of digits counts wherever it stands, also inside a word. A run with single spaces or dashes between its digits counts
-when it does not touch a letter, so that identifiers such as UUIDs pass. Longer runs are not card numbers.
+when it does not touch a letter, so that identifiers such as UUIDs pass. Longer runs are not card numbers, nor are the decimals of
+a fraction such as 0.7013091911078593.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_PLAIN = re.compile(r"(?<!\d)\d{13,19}(?!\d)")
-_SPACED = re.compile(r"(?<![^\W_])\d(?:[ \-]?\d){12,}(?![^\W_])")
+_PLAIN = re.compile(r"(?<!\d)(?<!\d\.)\d{13,19}(?!\d)")
+_SPACED = re.compile(r"(?<![^\W_])(?<!\d\.)\d(?:[ \-]?\d){12,}(?![^\W_])")
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
