@@ -1,0 +1,113 @@
+"""Policies side by side on logged attempts: what each would have earned had it chosen the route."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from honour.evaluation.diagnose import Diagnosis, diagnose
+from honour.evaluation.estimator import ESTIMATORS, Estimate, difference, dr, dr_rows
+from honour.evaluation.logged import Floats, Logged, checked
+from honour.policy.value import expected_values_minor
+from honour.records.route import Merchant, Route
+
+LOGGED = "logged"
+
+
+class ReplayRows(NamedTuple):
+    """n attempts on which any of K routes could have been chosen.
+
+    chosen       (n,)   route that was
+    approved     (n,)   1.0 or 0.0
+    p_approve    (n, K) by a model fitted on earlier attempts
+    p_logging    (n, K) probability of each route under the policy that made the log
+    amounts      (n,)   minor units; merchants (n,) ids; payments (n,) ids
+    estimated    the logging probabilities are an estimate
+    """
+
+    routes: tuple[Route, ...]
+    chosen: NDArray[np.intp]
+    approved: Floats
+    p_approve: Floats
+    p_logging: Floats
+    amounts: NDArray[np.int64]
+    merchants: NDArray[Any]
+    payments: NDArray[Any]
+    estimated: bool
+
+
+class PolicyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy: doubly robust estimates, or None where the log cannot say (then `diagnosis` says why).
+
+    difference  in value against the policy that made the log, on the same attempts
+    estimates   of value per attempt by every estimator, for those who want to compare
+    shares      share of attempts that each route would take
+    """
+
+    policy: str
+    attempt_approval_rate: Estimate | None
+    value_minor: Estimate | None
+    difference_minor: Estimate | None
+    diagnosis: Diagnosis
+    estimates: dict[str, Estimate]
+    shares: dict[str, float]
+
+
+def replay(rows: ReplayRows, *, terms: dict[str, Merchant], policies: Sequence[str]) -> list[PolicyReport]:
+    """Each policy by name: logged, fixed:ROUTE, greatest_approval, greatest_value."""
+    values = _values(rows, terms=terms, p_approve=rows.p_approve)
+    rewards = _values(rows, terms=terms, p_approve=np.repeat(rows.approved[:, None], len(rows.routes), axis=1))
+    earned = rewards[np.arange(len(rows.chosen)), rows.chosen]
+    return [_report(rows, policy, p_target=_p_target(rows, policy, values=values), values=values, earned=earned) for policy in policies]
+
+
+def policy_names(routes: Sequence[Route]) -> tuple[str, ...]:
+    """Every policy that can be replayed over these routes."""
+    return (LOGGED, *(f"fixed:{route.id}" for route in routes), "greatest_approval", "greatest_value")
+
+
+def _report(rows: ReplayRows, policy: str, *, p_target: Floats, values: Floats, earned: Floats) -> PolicyReport:
+    p_logged = rows.p_logging[np.arange(len(rows.chosen)), rows.chosen]
+    approvals = checked(Logged(rows.chosen, p_logged, p_target, rows.approved, rows.p_approve, rows.payments, "approved"))
+    worth = checked(Logged(rows.chosen, p_logged, p_target, earned, values, rows.payments, "minor units"))
+    diagnosis = diagnose(worth, p_logging=rows.p_logging)
+    says = diagnosis.why_cannot_say is None
+    return PolicyReport(
+        policy=policy,
+        attempt_approval_rate=dr(approvals) if says else None,
+        value_minor=dr(worth) if says else None,
+        difference_minor=difference(dr_rows(worth), earned, logged=worth) if says else None,
+        diagnosis=diagnosis,
+        estimates={name: estimator(worth) for name, estimator in ESTIMATORS.items()} if says else {},
+        shares={route.id: float(share) for route, share in zip(rows.routes, p_target.mean(axis=0), strict=True)},
+    )
+
+
+def _p_target(rows: ReplayRows, policy: str, *, values: Floats) -> Floats:
+    """(n, K) probabilities of the named policy."""
+    n, k = rows.p_approve.shape
+    if policy == LOGGED:
+        # What was done is its own target: every weight is 1, whatever the propensities.
+        return rows.p_logging
+    chosen = np.zeros((n, k))
+    if policy.startswith("fixed:"):
+        chosen[:, [route.id for route in rows.routes].index(policy.removeprefix("fixed:"))] = 1.0
+    else:
+        best = np.argmax(rows.p_approve if policy == "greatest_approval" else values, axis=1)
+        chosen[np.arange(n), best] = 1.0
+    return chosen
+
+
+def _values(rows: ReplayRows, *, terms: dict[str, Merchant], p_approve: Floats) -> Floats:
+    """Worth of each route on each attempt: (n, K) minor units."""
+    costs = [route.cost for route in rows.routes]
+    return np.array(
+        [
+            expected_values_minor(p, amount_minor=int(amount), terms=terms[merchant], costs=costs)
+            for p, amount, merchant in zip(p_approve, rows.amounts, rows.merchants, strict=True)
+        ]
+    ).reshape(p_approve.shape)
