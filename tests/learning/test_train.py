@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from honour.approval.card import TrainedModel
 from honour.approval.model import ApprovalModel
 from honour.errors import CannotTrain
 from honour.features.catalogue import FEATURES
-from honour.learning.search import distance
+from honour.learning.blocks import distance
 from honour.learning.train import train
 from honour.release.bundle import load_bundle, write_bundle
 
@@ -52,11 +53,11 @@ def test_the_better_route_gets_the_higher_probability(trained: TrainedModel, mak
     assert means[0] > means[1] + 0.05 > means[2] + 0.1
 
 
-def test_the_same_table_and_seed_give_the_same_bundle(trained: TrainedModel, make_table: MakeTable, tmp_path: object) -> None:
+def test_the_same_table_and_seed_give_the_same_bundle(trained: TrainedModel, make_table: MakeTable, tmp_path: Path) -> None:
     again = train(make_table(3_000), seed=1, holdout_days=6)
-    ids = [write_bundle(tmp_path / str(at), trained=one) for at, one in enumerate((trained, again))]  # type: ignore[operator]
+    ids = [write_bundle(tmp_path / str(at), trained=one) for at, one in enumerate((trained, again))]
     assert ids[0] == ids[1]
-    assert load_bundle(tmp_path / "0").bundle_id == ids[0]  # type: ignore[operator]
+    assert load_bundle(tmp_path / "0").bundle_id == ids[0]
 
 
 def test_without_a_signal_nothing_is_gained_and_little_is_lost(make_table: MakeTable) -> None:

@@ -13,21 +13,12 @@ from honour.approval.calibration import expit
 from honour.approval.card import BlockReport
 from honour.approval.interval import mean_figure, standard_error
 from honour.approval.metric import Figure, Floats, row_log_loss
-from honour.errors import CannotTrain
-from honour.features.catalogue import FEATURES
 from honour.features.encode import Encoder
+from honour.learning.blocks import Block, blocks_of, drifting
 from honour.learning.dataset import Rows
-from honour.learning.fit import CONFIGURATIONS, PATIENCE, TREES_MAX, TREES_STEP, Grower, Recipe, fit_encoder, raw_of
-from honour.learning.split import Split, forward_splits
+from honour.learning.fit import CONFIGURATIONS, PATIENCE, TREES_MAX, TREES_STEP, Grower, Recipe, fit, fit_encoder, raw_of
 
 Step = Callable[[str, int, int | None], None]
-
-N_BLOCKS = 4
-FIRST_SHARE = 0.5
-DRIFT_MAX = 0.4
-"""Kolmogorov-Smirnov distance between fitted and later values from which a feature is said to drift."""
-ROWS_MAX = 200_000
-"""Of more rows only the newest are searched: sizes are then known well enough, and fitting is what takes time."""
 
 
 class Later(NamedTuple):
@@ -53,15 +44,6 @@ class Search(NamedTuple):
     freshness_gain: Figure | None
 
 
-class _Block(NamedTuple):
-    """One origin: the encoder of what precedes it, and its rows."""
-
-    split: Split
-    encoder: Encoder
-    early: Rows
-    late: Rows
-
-
 class _Grown(NamedTuple):
     """Trees of one configuration at every origin, cut at the number of trees that is best over all of them."""
 
@@ -75,7 +57,7 @@ def search(rows: Rows, *, seed: int, n_threads: int, step: Step) -> Search:
     """The size with the lowest log loss on later rows, the fewest trees that are as good within one standard error, and
     whether features that drift are left out: a date in disguise fits the past and says nothing about later rows.
     """
-    blocks = _blocks(rows)
+    blocks = blocks_of(rows)
     approved = np.concatenate([block.late.approved for block in blocks])
     payments = np.concatenate([block.late.payments for block in blocks])
     n_steps = len(CONFIGURATIONS) + 1
@@ -86,7 +68,7 @@ def search(rows: Rows, *, seed: int, n_threads: int, step: Step) -> Search:
     losses = {one.recipe.name: row_log_loss(expit(np.concatenate(one.raw)), approved) for one in grown}
     chosen = min(grown, key=lambda one: float(losses[one.recipe.name].mean()))
     step("choosing the trees", len(grown), n_steps)
-    if left_out := _drifting(blocks):
+    if left_out := drifting(blocks):
         steady = _grow(Recipe(chosen.recipe.configuration, left_out), blocks=blocks, seed=seed, n_threads=n_threads)
         losses[steady.recipe.name] = row_log_loss(expit(np.concatenate(steady.raw)), approved)
         if losses[steady.recipe.name].mean() <= losses[chosen.recipe.name].mean():
@@ -102,25 +84,7 @@ def search(rows: Rows, *, seed: int, n_threads: int, step: Step) -> Search:
     )
 
 
-def _blocks(rows: Rows) -> tuple[_Block, ...]:
-    newest = np.argsort(rows.at_us, kind="stable")[-ROWS_MAX:]
-    kept = np.zeros(len(rows), dtype=bool)
-    kept[newest] = True
-    rows = rows.where(kept)
-    blocks: list[_Block] = []
-    for split in forward_splits(rows.payments, at_us=rows.at_us, n_blocks=N_BLOCKS, first_share=FIRST_SHARE):
-        early, late = rows.where(split.early), rows.where(split.late)
-        if len(np.unique(early.approved)) == 2:
-            blocks.append(_Block(split, fit_encoder(early.columns, approved=early.approved), early, late))
-    if not blocks or len(np.unique(np.concatenate([block.late.approved for block in blocks]))) < 2:
-        raise CannotTrain(
-            f"{len(rows)} attempts, but no block of time with both answers after one with both; nothing later to calibrate on. "
-            "Import a longer history."
-        )
-    return tuple(blocks)
-
-
-def _grow(recipe: Recipe, *, blocks: tuple[_Block, ...], seed: int, n_threads: int) -> _Grown:
+def _grow(recipe: Recipe, *, blocks: tuple[Block, ...], seed: int, n_threads: int) -> _Grown:
     """All origins are grown in step until the loss over all of them has not fallen for `PATIENCE` trees: stopped one by one, the
     origins that stop early would count for nothing when more trees are weighed.
     """
@@ -158,37 +122,12 @@ def fewest(losses: Floats, *, payments: NDArray[np.intp]) -> int:
     return best
 
 
-def _drifting(blocks: tuple[_Block, ...]) -> tuple[str, ...]:
-    """Numbers whose distribution in later rows is, on average over blocks, `DRIFT_MAX` away from that of the rows before."""
-    return tuple(
-        feature.name
-        for feature in FEATURES
-        if feature.kind == "number"
-        and float(np.mean([distance(block.early.columns[feature.name], block.late.columns[feature.name]) for block in blocks])) >= DRIFT_MAX
-    )
-
-
-def distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
-    """Kolmogorov-Smirnov distance of two samples, missing values aside; 0 when one has none.
-
-    >>> distance(np.array([1.0, 2.0]), np.array([2.0, 3.0, np.nan]))
-    0.5
-    """
-    left, right = np.sort(left[~np.isnan(left)]), np.sort(right[~np.isnan(right)])
-    if not len(left) or not len(right):
-        return 0.0
-    at = np.concatenate([left, right])
-    share_left = np.searchsorted(left, at, side="right") / len(left)
-    share_right = np.searchsorted(right, at, side="right") / len(right)
-    return float(np.abs(share_left - share_right).max())
-
-
-def _report(block: _Block, *, raw: Floats, seed: int) -> BlockReport:
+def _report(block: Block, *, raw: Floats, seed: int) -> BlockReport:
     loss = mean_figure(row_log_loss(expit(raw), block.late.approved), payments=block.late.payments, seed=seed)
     return BlockReport(from_us=block.split.from_us, until_us=block.split.until_us, log_loss=loss)
 
 
-def _freshness_gain(grown: _Grown, *, blocks: tuple[_Block, ...], seed: int) -> Figure | None:
+def _freshness_gain(grown: _Grown, *, blocks: tuple[Block, ...], seed: int) -> Figure | None:
     gains: list[Floats] = []
     for older, block, booster, fresh in zip(blocks[:-1], blocks[1:], grown.boosters[:-1], grown.raw[1:], strict=True):
         stale = raw_of(booster, block.late.encoded(older.encoder), n_trees=grown.n_trees)
@@ -196,3 +135,11 @@ def _freshness_gain(grown: _Grown, *, blocks: tuple[_Block, ...], seed: int) -> 
     if not gains:
         return None
     return mean_figure(np.concatenate(gains), payments=np.concatenate([block.late.payments for block in blocks[1:]]), seed=seed)
+
+
+def fit_found(rows: Rows, *, found: Search, seed: int, n_threads: int) -> tuple[lightgbm.Booster, Encoder]:
+    """What was found, fitted on `rows`: trees, and the encoder that made their matrix."""
+    encoder = fit_encoder(rows.columns, approved=rows.approved)
+    matrix = rows.encoded(encoder)
+    booster = fit(matrix, approved=rows.approved, recipe=found.recipe, n_trees=found.n_trees, seed=seed, n_threads=n_threads)
+    return booster, encoder

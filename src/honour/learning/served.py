@@ -34,7 +34,7 @@ def served_rows(
     asked: list[tuple[int, int]] = []  # (answers seen, position)
     for position, logged in enumerate(events):
         match logged.event:
-            case AttemptReported(attempt) if attempt.status != "unknown":
+            case AttemptReported(attempt=attempt) if attempt.status != "unknown":
                 asked.append((min(position, bisect_right(arrivals, to_us(attempt.attempted_at))), position))
     folded = 0
     for seen, position in sorted(asked):
@@ -54,7 +54,7 @@ def _attempt(logged: LoggedEvent) -> Attempt:
 
 def _fold(state: FeatureState, logged: LoggedEvent) -> None:
     match logged.event:
-        case AttemptReported(attempt) if attempt.status != "unknown":
+        case AttemptReported(attempt=attempt) if attempt.status != "unknown":
             state.update(
                 attempt.payment,
                 sent_candidate(attempt)[0],

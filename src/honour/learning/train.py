@@ -7,19 +7,17 @@ all rows ── fit ─> shipped model, calibrated on all later rows
 
 from __future__ import annotations
 
-import lightgbm
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
 from honour.approval.calibration import expit, kind_of
 from honour.approval.card import TrainedModel
-from honour.features.encode import Encoder
 from honour.learning.calibrate import choose_calibrator, fit_calibrator
-from honour.learning.dataset import Rows, hold_out, rows_of
+from honour.learning.dataset import hold_out, rows_of
 from honour.learning.export import parity_rows, to_onnx, with_float32_thresholds
-from honour.learning.fit import fit, fit_encoder, raw_of
+from honour.learning.fit import raw_of
 from honour.learning.report import training_card
-from honour.learning.search import Search, Step, search
+from honour.learning.search import Step, fit_found, search
 
 
 def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threads: int = 1, progress: Step | None = None) -> TrainedModel:
@@ -44,7 +42,7 @@ def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threa
     choice = choose_calibrator(expit(raw), y=approved, payments=payments, seed=seed)
 
     step("fitting and judging", 0, None)
-    booster, encoder = _fit(early, found=found, seed=seed, n_threads=n_threads)
+    booster, encoder = fit_found(early, found=found, seed=seed, n_threads=n_threads)
     raw_late = raw_of(booster, late.encoded(encoder))
     refits = found.freshness_gain is None or found.freshness_gain.high >= 0.0
     card = training_card(
@@ -62,7 +60,7 @@ def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threa
 
     step("fitting on everything", 0, None)
     if refits:
-        booster, encoder = _fit(rows, found=found, seed=seed, n_threads=n_threads)
+        booster, encoder = fit_found(rows, found=found, seed=seed, n_threads=n_threads)
     # The held-out days were later than what their log-odds come from, so that the calibrator may learn from them too.
     p_later, y_later = expit(np.concatenate([raw, raw_late])), np.concatenate([approved, late.approved])
     calibrator = fit_calibrator(kind_of(choice.calibrator), p=p_later, y=y_later)
@@ -74,10 +72,3 @@ def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threa
         parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=seed),
         training=card,
     )
-
-
-def _fit(rows: Rows, *, found: Search, seed: int, n_threads: int) -> tuple[lightgbm.Booster, Encoder]:
-    encoder = fit_encoder(rows.columns, approved=rows.approved)
-    matrix = rows.encoded(encoder)
-    booster = fit(matrix, approved=rows.approved, recipe=found.recipe, n_trees=found.n_trees, seed=seed, n_threads=n_threads)
-    return booster, encoder

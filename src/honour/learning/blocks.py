@@ -1,0 +1,75 @@
+"""Rolling origins: blocks of time, each to be judged by what is fitted on everything before it; and which features drift."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from honour.errors import CannotTrain
+from honour.features.catalogue import FEATURES
+from honour.features.encode import Encoder
+from honour.learning.dataset import Rows
+from honour.learning.fit import fit_encoder
+from honour.learning.split import Split, forward_splits
+
+N_BLOCKS = 4
+FIRST_SHARE = 0.5
+DRIFT_MAX = 0.4
+"""Kolmogorov-Smirnov distance between fitted and later values from which a feature is said to drift."""
+ROWS_MAX = 200_000
+"""Of more rows only the newest are searched: sizes are then known well enough, and fitting is what takes time."""
+
+
+class Block(NamedTuple):
+    """One origin: the encoder of what precedes it, and its rows."""
+
+    split: Split
+    encoder: Encoder
+    early: Rows
+    late: Rows
+
+
+def blocks_of(rows: Rows) -> tuple[Block, ...]:
+    """Rolling origins over the newest `ROWS_MAX` rows, or CannotTrain when no block has both answers after one with both."""
+    newest = np.argsort(rows.at_us, kind="stable")[-ROWS_MAX:]
+    kept = np.zeros(len(rows), dtype=bool)
+    kept[newest] = True
+    rows = rows.where(kept)
+    blocks: list[Block] = []
+    for split in forward_splits(rows.payments, at_us=rows.at_us, n_blocks=N_BLOCKS, first_share=FIRST_SHARE):
+        early, late = rows.where(split.early), rows.where(split.late)
+        if len(np.unique(early.approved)) == 2:
+            blocks.append(Block(split, fit_encoder(early.columns, approved=early.approved), early, late))
+    if not blocks or len(np.unique(np.concatenate([block.late.approved for block in blocks]))) < 2:
+        raise CannotTrain(
+            f"{len(rows)} attempts, but no block of time with both answers after one with both; nothing later to calibrate on. "
+            "Import a longer history."
+        )
+    return tuple(blocks)
+
+
+def drifting(blocks: tuple[Block, ...]) -> tuple[str, ...]:
+    """Numbers whose distribution in later rows is, on average over blocks, `DRIFT_MAX` away from that of the rows before."""
+    return tuple(
+        feature.name
+        for feature in FEATURES
+        if feature.kind == "number"
+        and float(np.mean([distance(block.early.columns[feature.name], block.late.columns[feature.name]) for block in blocks])) >= DRIFT_MAX
+    )
+
+
+def distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    """Kolmogorov-Smirnov distance of two samples, missing values aside; 0 when one has none.
+
+    >>> distance(np.array([1.0, 2.0]), np.array([2.0, 3.0, np.nan]))
+    0.5
+    """
+    left, right = np.sort(left[~np.isnan(left)]), np.sort(right[~np.isnan(right)])
+    if not len(left) or not len(right):
+        return 0.0
+    at = np.concatenate([left, right])
+    share_left = np.searchsorted(left, at, side="right") / len(left)
+    share_right = np.searchsorted(right, at, side="right") / len(right)
+    return float(np.abs(share_left - share_right).max())
