@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +47,8 @@ class Rows(NamedTuple):
 
     def encoded(self, encoder: Encoder) -> Matrix:
         """The matrix that a model reads; (n, n_features)."""
-        return encoder.encode_columns(self.columns)
+        columns: Mapping[str, Any] = self.columns
+        return encoder.encode_columns(columns)
 
     def __len__(self) -> int:
         return len(self.approved)
