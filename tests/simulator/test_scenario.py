@@ -1,0 +1,58 @@
+"""Scenarios are read from files, and a wrong one says what is wrong."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from honour.errors import BadInput
+from honour.simulator import scenario
+from honour.simulator.scenario import RouteEvent
+from honour.simulator.world import World
+
+
+@pytest.mark.parametrize("name", scenario.names())
+def test_every_scenario_that_comes_along_fits_the_world(name: str) -> None:
+    loaded = scenario.load(name)
+    assert loaded.name == name
+    World(loaded)
+
+
+def test_a_degradation_grows_from_nothing_and_is_over_at_once() -> None:
+    event = RouteEvent(kind="degradation", route="acq_us_1", from_day=2.0, to_day=4.0, share=0.4)
+    assert [event.share_at(day) for day in (1.9, 2.0, 3.0, 4.0)] == [0.0, 0.0, 0.2, 0.0]
+
+
+def test_a_scenario_can_be_made_smaller_or_moved() -> None:
+    calm = scenario.load("calm")
+    assert calm.sized(123).n_payments == 123
+    assert calm.lasting(7).n_payments == 7_000
+    assert calm.starting(date(2026, 4, 1)).start_us - calm.start_us == 30 * scenario.DAY_US
+
+
+def test_an_unknown_scenario_names_those_there_are() -> None:
+    with pytest.raises(BadInput, match="calm, degradation, outage"):
+        scenario.load("storm")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("payments_per_hour = 3", "payments_per_hour"),
+        ('[[events]]\nkind = "outage"\nroute = "acq_us_1"\nfrom_day = 2\nto_day = 1\nshare = 0.5', "it must end later"),
+        ('[[events]]\nkind = "strike"\nroute = "acq_us_1"\nfrom_day = 1\nto_day = 2\nshare = 0.5', "strike"),
+    ],
+)
+def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, line: str, says: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'name = "mine"\nstart = 2026-03-02\ndays = 2\npayments_per_day = 10\n{line}\n', encoding="utf-8")
+    with pytest.raises(BadInput, match=says):
+        scenario.load(file)
+
+
+def test_an_event_of_a_route_that_is_not_there_is_refused() -> None:
+    event = RouteEvent(kind="outage", route="acq_mars", from_day=0, to_day=1, share=1.0)
+    with pytest.raises(BadInput, match="acq_mars"):
+        World(scenario.Scenario(name="mine", start=date(2026, 1, 1), days=1, payments_per_day=5, events=(event,)))
