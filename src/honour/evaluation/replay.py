@@ -71,7 +71,8 @@ def policy_names(routes: Sequence[Route]) -> tuple[str, ...]:
 
 
 def _report(rows: ReplayRows, policy: str, *, p_target: Floats, values: Floats, earned: Floats) -> PolicyReport:
-    p_logged = rows.p_logging[np.arange(len(rows.chosen)), rows.chosen]
+    # What was done needs no weights: it is its own target, with certainty.
+    p_logged = np.ones(len(rows.chosen)) if policy == LOGGED else rows.p_logging[np.arange(len(rows.chosen)), rows.chosen]
     approvals = checked(Logged(rows.chosen, p_logged, p_target, rows.approved, rows.p_approve, rows.payments, "approved"))
     worth = checked(Logged(rows.chosen, p_logged, p_target, earned, values, rows.payments, "minor units"))
     diagnosis = diagnose(worth, p_logging=rows.p_logging)
@@ -88,18 +89,19 @@ def _report(rows: ReplayRows, policy: str, *, p_target: Floats, values: Floats, 
 
 
 def _p_target(rows: ReplayRows, policy: str, *, values: Floats) -> Floats:
-    """(n, K) probabilities of the named policy."""
+    """(n, K) probabilities of the named policy; a fixed route that could not take an attempt leaves it where it went."""
     n, k = rows.p_approve.shape
+    could = rows.p_logging > 0.0
     if policy == LOGGED:
-        # What was done is its own target: every weight is 1, whatever the propensities.
-        return rows.p_logging
-    chosen = np.zeros((n, k))
-    if policy.startswith("fixed:"):
-        chosen[:, [route.id for route in rows.routes].index(policy.removeprefix("fixed:"))] = 1.0
+        best = rows.chosen
+    elif policy.startswith("fixed:"):
+        at = [route.id for route in rows.routes].index(policy.removeprefix("fixed:"))
+        best = np.where(could[:, at], at, rows.chosen)
     else:
-        best = np.argmax(rows.p_approve if policy == "greatest_approval" else values, axis=1)
-        chosen[np.arange(n), best] = 1.0
-    return chosen
+        best = np.argmax(np.where(could, rows.p_approve if policy == "greatest_approval" else values, -np.inf), axis=1)
+    target = np.zeros((n, k))
+    target[np.arange(n), best] = 1.0
+    return target
 
 
 def _values(rows: ReplayRows, *, terms: dict[str, Merchant], p_approve: Floats) -> Floats:

@@ -18,7 +18,7 @@ class ServedFeatures(msgspec.Struct, frozen=True, kw_only=True):
 
     schema      content hash of the feature catalogue that made them
     payment     values that are the same for every candidate, in catalogue order
-    candidates  for each candidate in ranking order, its own values in catalogue order
+    candidates  for each eligible candidate its own values in catalogue order; route, authentication and credential are among them
     """
 
     schema: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -13,31 +14,33 @@ from starlette.types import Receive, Scope, Send
 from honour.errors import HonourError, LogUnavailable
 from honour.records.attempt import Attempt, Outcome
 from honour.serving import wire
+from honour.serving.body import Disconnected, Headers, HttpRefused, check_type, lines_of, whole_body
+from honour.serving.durable import Waiting
 from honour.serving.hot_path import Answered, Durable, Engine
 from honour.serving.metrics import Metrics
 from honour.serving.pages import pages
+from honour.serving.security import refuse_in_url
 from honour.serving.wire import BulkLine, BulkResult, Problem
 
-Handler = Callable[[Receive, "Headers"], Awaitable[tuple[int, bytes]]]
-Headers = dict[bytes, bytes]
+Handler = Callable[[Receive, Headers], Awaitable[bytes]]
 
 _log = structlog.get_logger("honour")
 _REFUSALS_SHOWN = 1_000
+_BULK_YIELD = 25
+"""Lines of a bulk body after which decisions get their turn."""
 _BULK_WAIT = 2_000
 """Lines of a bulk body after which their events are waited for, so that memory stays bounded."""
 
 
 class Service:
-    """An ASGI application around one engine.
+    """An ASGI application around one engine."""
 
-    why_not_ready  why nothing is accepted at present, or None
-    """
-
-    def __init__(self, engine: Engine, *, metrics: Metrics | None = None) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.metrics = metrics or Metrics()
-        self.why_not_ready: str | None = None
-        self._pages = pages(self)
+        self.metrics = Metrics(engine)
+        self.waiting = Waiting()
+        self.metrics.waiting.set_function(lambda: float(self.waiting.n))
+        self._pages = pages(engine, metrics_text=self.metrics.text, problem_of=self.problem_of)
         self._posts: dict[str, Handler] = {
             "/v1/decisions": self._decide,
             "/v1/outcomes": self._outcome,
@@ -48,176 +51,146 @@ class Service:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        handler = self._posts.get(scope["path"]) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._pages(scope, receive, send)
+            return
+        handler = self._posts.get(scope["path"])
+        if handler is not None and scope["method"] == "POST" and not scope["query_string"]:
+            await self._answer(handler, scope, receive, send)
+            return
+        try:
+            refuse_in_url(scope["path"], scope["query_string"])
+        except HonourError as error:
+            await _send(send, self.problem_of(error))
+            return
         if handler is None:
             await self._pages(scope, receive, send)
-        elif scope["method"] != "POST":
-            problem = wire.plain_problem(405, title="Method not allowed", detail=f"{scope['path']} takes POST only.")
-            await _send(send, 405, wire.render(problem), extra=[(b"allow", b"POST")])
-        else:
+        elif scope["method"] == "POST":
             await self._answer(handler, scope, receive, send)
+        else:
+            problem = wire.plain_problem(405, title="Method Not Allowed", detail=f"{scope['path']} takes POST only.")
+            self.metrics.refused(405, "method-not-allowed")
+            await _send(send, problem, extra=[(b"allow", b"POST")])
+
+    def problem_of(self, error: Exception) -> Problem:
+        """What is said of an error, counted. What nobody foresaw is logged by where it happened, never by its words."""
+        if isinstance(error, HttpRefused):
+            self.metrics.refused(error.problem.status, error.anchor)
+            return error.problem
+        if isinstance(error, HonourError):
+            if isinstance(error, LogUnavailable):
+                self.stop(error.message)
+            problem = wire.problem_of(error)
+            self.metrics.refused(problem.status, error.anchor)
+            return problem
+        _log.error("unhandled", error=type(error).__name__, where=traceback.format_tb(error.__traceback__))
+        self.metrics.refused(500, "unhandled")
+        return wire.plain_problem(500, title="Internal Server Error", detail="Honour is at fault; its log says where. Send it again later.")
+
+    def stop(self, why: str) -> None:
+        """Accept nothing more until the state is rebuilt from the log."""
+        if not self.engine.is_stopped:
+            _log.error("not_ready", why=why)
+            self.engine.stop(self.engine.log.why_unavailable or why)
 
     async def _answer(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
+        answer: bytes | Problem
         try:
-            headers = dict(scope["headers"])
-            self._check(headers)
-            status, body = await handler(receive, headers)
-        except _Refused as refused:
-            status, body = refused.problem.status, wire.render(refused.problem)
-        except HonourError as error:
-            problem = wire.problem_of(error)
-            status, body = problem.status, wire.render(problem)
-            self.metrics.refusals.labels(status, error.anchor).inc()
-            if isinstance(error, LogUnavailable):
-                self.fail(error.message)
-        except Exception as error:  # The last line: the caller learns that it is our fault, and nothing else.
-            _log.exception("unhandled", path=scope["path"], error=type(error).__name__)
-            problem = wire.plain_problem(500, title="Honour is at fault", detail="The request was not taken in. The server's log has more.")
-            status, body = 500, wire.render(problem)
-        self.metrics.seconds.labels(scope["path"]).observe(time.perf_counter() - started)
-        await _send(send, status, body)
+            answer = await handler(receive, dict(scope["headers"]))
+        except Disconnected:
+            return
+        except Exception as error:  # The last line: every error leaves as a problem document.
+            answer = self.problem_of(error)
+        self.metrics.took(scope["path"], time.perf_counter() - started)
+        await _send(send, answer)
 
-    def fail(self, why: str) -> None:
-        """Accept nothing more until `recovered`: the state may be ahead of the log."""
-        if self.why_not_ready is None:
-            _log.error("not_ready", why=why)
-        self.why_not_ready = why
-
-    def recovered(self) -> None:
-        """Accept work again."""
-        _log.info("ready_again")
-        self.why_not_ready = None
-
-    def _check(self, headers: Headers) -> None:
-        if self.why_not_ready is not None:
-            raise LogUnavailable(self.why_not_ready)
-        kind = headers.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
-        if not kind.endswith((b"json", b"ndjson")):
-            detail = "Send application/json (curl -H 'content-type: application/json')."
-            raise _Refused(wire.plain_problem(415, title="Unsupported media type", detail=detail))
-
-    async def _decide(self, receive: Receive, headers: Headers) -> tuple[int, bytes]:
-        request = wire.parse_request(await self._body(receive, headers))
-        answered = self.engine.decide(request)
-        self.metrics.decided(answered.answer)
+    async def _decide(self, receive: Receive, headers: Headers) -> bytes:
+        answered = self.engine.decide(wire.parse_request(await self._body(receive, headers)))
+        if answered.is_news:
+            self.metrics.decided(answered.answer)
         return await self._when_durable(answered)
 
-    async def _outcome(self, receive: Receive, headers: Headers) -> tuple[int, bytes]:
-        outcome = wire.parse_outcome(await self._body(receive, headers))
-        answered = self.engine.report_outcome(outcome)
-        self.metrics.answered(outcome)
-        return await self._when_durable(answered)
+    async def _outcome(self, receive: Receive, headers: Headers) -> bytes:
+        return await self._when_durable(self._report(wire.parse_outcome(await self._body(receive, headers))))
 
-    async def _attempt(self, receive: Receive, headers: Headers) -> tuple[int, bytes]:
-        attempt = wire.parse_attempt(await self._body(receive, headers))
-        answered = self.engine.report_attempt(attempt)
-        self.metrics.answered(attempt)
-        return await self._when_durable(answered)
+    async def _attempt(self, receive: Receive, headers: Headers) -> bytes:
+        return await self._when_durable(self._report(wire.parse_attempt(await self._body(receive, headers))))
 
-    async def _dispute(self, receive: Receive, headers: Headers) -> tuple[int, bytes]:
-        return await self._when_durable(self.engine.report_dispute(wire.parse_dispute(await self._body(receive, headers))))
+    async def _dispute(self, receive: Receive, headers: Headers) -> bytes:
+        return await self._when_durable(self._report(wire.parse_dispute(await self._body(receive, headers))))
 
-    async def _bulk(self, receive: Receive, headers: Headers) -> tuple[int, bytes]:
-        accepted = n_refused = number = 0
+    async def _bulk(self, receive: Receive, headers: Headers) -> bytes:
+        """Good lines are kept whatever the others are; the answer leaves when all of them are durable."""
+        self._check_ready()
+        check_type(headers, ("ndjson", "jsonl", "jsonlines", "json"), advice="Send application/x-ndjson, one JSON object a line.")
+        accepted = repeated = n_refused = 0
         refusals: list[BulkLine] = []
         newest: Durable | None = None
-        async for line in self._lines(receive, headers):
-            number += 1
-            if not line.strip():
-                continue
+        async for number, line in self._lines(receive, headers):
             try:
-                newest = self._report(line).durable or newest
+                answered = self._report(wire.parse_line(line))
+                newest = answered.durable or newest
                 accepted += 1
+                repeated += not answered.is_news
             except LogUnavailable:
                 raise
-            except HonourError as error:
+            except (HonourError, HttpRefused) as error:
                 n_refused += 1
+                problem = self.problem_of(error)
                 if len(refusals) < _REFUSALS_SHOWN:
-                    refusals.append(BulkLine(line=number, problem=wire.problem_of(error)))
-            if number % _BULK_WAIT == 0 and newest is not None:
-                await asyncio.wrap_future(newest)
-        if newest is not None:
-            await asyncio.wrap_future(newest)
-        return 200, wire.render(BulkResult(accepted=accepted, refused=n_refused, refusals=tuple(refusals)))
+                    refusals.append(BulkLine(line=number, problem=problem))
+            if number % _BULK_WAIT == 0:
+                await self.waiting.until(newest)
+            elif number % _BULK_YIELD == 0:
+                await asyncio.sleep(0)
+        await self.waiting.until(newest)
+        return wire.render(BulkResult(accepted=accepted, repeated=repeated, refused=n_refused, refusals=tuple(refusals)))
 
-    def _report(self, line: bytes) -> Answered[Any]:
-        match wire.parse_line(line):
-            case Outcome() as outcome:
-                self.metrics.answered(outcome)
-                return self.engine.report_outcome(outcome)
-            case Attempt() as attempt:
-                self.metrics.answered(attempt)
-                return self.engine.report_attempt(attempt)
-            case dispute:
-                return self.engine.report_dispute(dispute)
+    def _report(self, report: wire.Report) -> Answered[Any]:
+        answered: Answered[Any]
+        if isinstance(report, Outcome):
+            answered = self.engine.report_outcome(report)
+        elif isinstance(report, Attempt):
+            answered = self.engine.report_attempt(report)
+        else:
+            answered = self.engine.report_dispute(report)
+            if answered.is_news:
+                self.metrics.disputed()
+            return answered
+        if answered.is_news:
+            self.metrics.answered(report.status, route=answered.route, source="decision" if isinstance(report, Outcome) else "attempt")
+        return answered
 
-    async def _when_durable(self, answered: Answered[Any]) -> tuple[int, bytes]:
+    async def _when_durable(self, answered: Answered[Any]) -> bytes:
         body = wire.render(answered.answer)
-        if answered.durable is not None and not answered.durable.done():
-            await asyncio.wrap_future(answered.durable)
-        elif answered.durable is not None:
-            answered.durable.result()
-        return 200, body
-
-    async def _body(self, receive: Receive, headers: Headers) -> bytes:
-        """The whole body, refused as soon as it is known to be too large."""
-        most = self.engine.settings.serving.body_bytes_max
-        _check_length(headers, most=most, key="serving.body_bytes_max")
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body"):
-            if len(body) > most:
-                break
-            message = await receive()
-            body += message.get("body", b"")
-        if len(body) > most:
-            raise _too_large(most, "serving.body_bytes_max")
+        await self.waiting.until(answered.durable)
         return body
 
-    async def _lines(self, receive: Receive, headers: Headers) -> AsyncIterator[bytes]:
-        """Lines of a body as they come in; one line at a time is in memory."""
-        most, longest = self.engine.settings.serving.bulk_bytes_max, self.engine.settings.serving.body_bytes_max
-        _check_length(headers, most=most, key="serving.bulk_bytes_max")
-        rest, n_bytes, more = b"", 0, True
-        while more:
-            message = await receive()
-            chunk: bytes = message.get("body", b"")
-            more = bool(message.get("more_body"))
-            n_bytes += len(chunk)
-            if n_bytes > most:
-                raise _too_large(most, "serving.bulk_bytes_max")
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                yield line
-            if len(rest) > longest:
-                raise _too_large(longest, "serving.body_bytes_max (one line)")
-        if rest:
-            yield rest
+    async def _body(self, receive: Receive, headers: Headers) -> bytes:
+        self._check_ready()
+        check_type(headers, ("json",), advice="Send application/json (curl -H 'content-type: application/json').")
+        return await whole_body(receive, headers, bytes_max=self.engine.settings.serving.body_bytes_max)
+
+    async def _lines(self, receive: Receive, headers: Headers) -> AsyncIterator[tuple[int, bytes]]:
+        """Lines that hold something, with their numbers from 1."""
+        serving, number = self.engine.settings.serving, 0
+        async for line in lines_of(receive, headers, bytes_max=serving.bulk_bytes_max, line_bytes_max=serving.body_bytes_max):
+            number += 1
+            if line.strip():
+                yield number, line
+
+    def _check_ready(self) -> None:
+        """Refuse before the body is read."""
+        if (why := self.engine.why_not_ready) is not None:
+            raise LogUnavailable(f"nothing can be kept at present: {why}. Nothing was accepted.")
 
 
-class _Refused(Exception):
-    """A problem of HTTP itself."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.title)
-        self.problem = problem
-
-
-def _check_length(headers: Headers, *, most: int, key: str) -> None:
-    length = headers.get(b"content-length", b"")
-    if length.isdigit() and int(length) > most:
-        raise _too_large(most, key)
-
-
-def _too_large(most: int, key: str) -> _Refused:
-    detail = f"At most {most} bytes are taken ({key}). Send many events line by line to /v1/events."
-    return _Refused(wire.plain_problem(413, title="Body too large", detail=detail))
-
-
-async def _send(send: Send, status: int, body: bytes, *, extra: list[tuple[bytes, bytes]] | None = None) -> None:
-    kind = b"application/json" if status == 200 else b"application/problem+json"
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *(extra or ())]
+async def _send(send: Send, answer: bytes | Problem, *, extra: list[tuple[bytes, bytes]] | None = None) -> None:
+    status, kind, body = 200, b"application/json", answer
+    if isinstance(answer, Problem):
+        status, kind, body = answer.status, b"application/problem+json", wire.render(answer)
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *(extra or ())]  # type: ignore[arg-type]  # bytes by now
     if status == 503:
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

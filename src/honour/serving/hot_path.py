@@ -17,8 +17,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from honour.errors import BadInput, LogUnavailable, UnknownReference
+from honour.errors import BadInput, LogContractBroken, LogUnavailable, UnknownReference
 from honour.networks.retry_limit import Allowed
+from honour.outcomes.match import facts_of, same_attempt, same_dispute
 from honour.outcomes.state import State
 from honour.policy.decide import Decided, History, decide
 from honour.policy.eligible import Considered, consider
@@ -26,7 +27,17 @@ from honour.policy.explore import draw_for
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision, DecisionRequest, RetryAllowance
 from honour.records.domain import check_payment
-from honour.records.event import AttemptReported, DecisionMade, DisputeReported, Event, LoggedEvent, OutcomeReported, ServedFeatures, SettingsTaken
+from honour.records.event import (
+    AttemptReported,
+    DecisionMade,
+    DisputeReported,
+    Event,
+    LoggedEvent,
+    OutcomeReported,
+    ServedFeatures,
+    SettingsTaken,
+    key_of,
+)
 from honour.records.instant import from_us, to_us
 from honour.records.payment import Payment
 from honour.records.settings import Settings
@@ -35,6 +46,10 @@ from honour.stores.port import EventLog
 Answer = TypeVar("Answer")
 Durable = Future[LoggedEvent]
 _log = structlog.get_logger("honour")
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
+
+AHEAD_US_MAX = 86_400_000_000
+"""An answer further ahead of the clock cannot have happened; taken in, it would hold the log's arrival time there."""
 
 
 class Model(Protocol):
@@ -44,10 +59,16 @@ class Model(Protocol):
 
 
 class Answered(NamedTuple, Generic[Answer]):
-    """An answer, and the newest event that must be durable before it leaves; None when nothing was ever taken in."""
+    """An answer, and the newest event that must be durable before it leaves; None when nothing was ever taken in.
+
+    route    route of the attempt that was chosen or reported, or None
+    is_news  False when it repeats what stands and nothing was written down
+    """
 
     answer: Answer
     durable: Durable | None
+    route: str | None = None
+    is_news: bool = True
 
 
 class Engine:
@@ -56,7 +77,8 @@ class Engine:
     state      what the log says so far (`serving.recovery.restore`)
     model      P(approve); None answers in the static order
     bundle_id  names the model in decisions
-    clock_us   microseconds since 1970
+    clock_us   microseconds since 1970; timer_ns counts nanoseconds for `elapsed_us`
+    failures   decisions answered in the static order because features or the model failed, counted by which of them
     """
 
     def __init__(
@@ -68,29 +90,51 @@ class Engine:
         model: Model | None = None,
         bundle_id: str | None = None,
         clock_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
+        timer_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.settings, self.log, self.state = settings, log, state
-        self.model, self.bundle_id, self._clock_us = model, bundle_id, clock_us
-        self.n_model_failures = 0
+        self.model, self.bundle_id = model, bundle_id
+        self._clock_us, self._timer_ns = clock_us, timer_ns
+        self.failures = {"features": 0, "model": 0}
+        self._stopped: str | None = None
         self._newest: Durable | None = None  # Durable last: what waits for it waits for everything before it.
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """Why nothing is accepted at present, or None."""
+        return self._stopped or self.log.why_unavailable
+
+    @property
+    def is_stopped(self) -> bool:
+        """The state is not what the log holds, until `resume`."""
+        return self._stopped is not None
+
+    def stop(self, why: str) -> None:
+        """Accept nothing until `resume`: the log lost events that the state has folded."""
+        self._stopped = why
+
+    def resume(self, state: State) -> None:
+        """Accept work again, with the state of what the log kept."""
+        self.state, self._newest, self._stopped = state, None, None
 
     def decide(self, request: DecisionRequest) -> Answered[Decision]:
         """What should happen next to a payment. Asked again before its outcome is known, the same decision."""
-        started = time.perf_counter_ns()
+        started_ns = self._timer_ns()
+        self._check_ready()
         payment = self._completed(request.payment)
         self._check_routes(request.routes)
-        if (pending := self.state.book.pending(payment.payment_id)) is not None:
-            return Answered(pending, self._newest)
+        if (pending := self.state.book.pending(payment)) is not None:
+            return Answered(pending, self._newest, is_news=False)
         at_us = max(self.log.last_arrived_us, self._clock_us() if request.at is None else to_us(request.at))
         allowed = self.state.retries.allowed(payment, at_us=at_us)
         history = self.state.book.history(payment.payment_id)
         considered = consider(payment, routes=self.settings.routes, requested=request.routes, blocked=allowed.blocked, at_us=at_us)
-        features, p_approve = self._scored(payment, [one for one in considered if one.eligible], at_us=at_us)
+        scored = self._scored(payment, [one for one in considered if one.eligible], at_us=at_us)
         draw = draw_for(self.settings.policy.salt, payment.payment_id, history.n_answered + 1)
         decided = decide(
             payment,
             considered=considered,
-            p_approve=p_approve,
+            p_approve=scored.p_approve,
             terms=self.settings.terms_of(payment.merchant_id),
             allowed=allowed,
             history=history,
@@ -98,7 +142,7 @@ class Engine:
             draw=draw,
             at_us=at_us,
         )
-        decision = self._rendered(payment, decided, allowed=allowed, history=history, scored=p_approve is not None, started_ns=started)
+        decision = self._rendered(payment, decided, allowed=allowed, history=history, is_live=scored.is_live, started_ns=started_ns)
         made = DecisionMade(
             payment=payment,
             decision=decision,
@@ -106,15 +150,16 @@ class Engine:
             draw=draw,
             routes=request.routes,
             replayed=request.at is not None,
-            features=features,
+            features=scored.features,
         )
-        return Answered(decision, self._take_in(made, arrived_us=at_us))
+        return Answered(decision, self._take_in(made, arrived_us=at_us), decision.attempt.route if decision.attempt else None)
 
     def report_outcome(self, outcome: Outcome) -> Answered[Outcome]:
         """Record what came back for a decision. The same again is answered with what stands; a contradiction is refused."""
-        opened = self.state.book.opened(outcome.decision_id)
+        self._check_ready()
         if (stands := self.state.book.standing(outcome)) is not None:
-            return Answered(stands, self._newest)
+            return Answered(stands, self._newest, is_news=False)
+        opened = self.state.book.opened(outcome.decision_id)
         if outcome.at is not None:
             arrived_us = to_us(outcome.at)
         elif opened.replayed:
@@ -122,57 +167,71 @@ class Engine:
         else:
             arrived_us = self._clock_us()
         event = OutcomeReported(payment_id=opened.payment.payment_id, outcome=outcome)
-        return Answered(outcome, self._take_in(event, arrived_us=arrived_us))
+        return Answered(outcome, self._take_in(event, arrived_us=arrived_us), opened.candidate.route)
 
     def report_attempt(self, attempt: Attempt) -> Answered[Attempt]:
         """Record an attempt that Honour did not choose. Its arrival is its answer's instant, never before the log's end."""
-        payment = self._completed(attempt.payment, at="$.payment")
-        if self.state.book.attempt_stands(attempt):
-            return Answered(attempt, self._newest)
+        self._check_ready()
+        payment = self._completed(attempt.payment)
+        self.state.book.check_merchant(payment)
+        if self._attempt_stands(attempt):
+            return Answered(attempt, self._newest, attempt.route, is_news=False)
+        name = "attempted_at" if attempt.happened_at is None else "happened_at"
         happened_at = attempt.happened_at or attempt.attempted_at
-        if to_us(happened_at) > self._clock_us() + 86_400_000_000:
-            raise BadInput(f"{happened_at.isoformat()} is more than a day ahead of the server's clock.", path="$.happened_at")
+        if to_us(happened_at) > max(self._clock_us(), self.log.last_arrived_us) + AHEAD_US_MAX:
+            raise BadInput(
+                f"{happened_at.isoformat()} is more than a day ahead of the server's clock; report it when it has happened.",
+                path=f"$.{name}",
+            )
         event = AttemptReported(attempt=attempt if payment is attempt.payment else msgspec.structs.replace(attempt, payment=payment))
-        return Answered(attempt, self._take_in(event, arrived_us=to_us(happened_at)))
+        return Answered(attempt, self._take_in(event, arrived_us=to_us(happened_at)), attempt.route)
 
     def report_dispute(self, dispute: Dispute) -> Answered[Dispute]:
         """Record a chargeback or fraud report about a payment that the log knows."""
+        self._check_ready()
+        stands = self.state.book.dispute_stands(dispute)
+        if stands is None and (logged := self.log.find(f"dispute:{dispute.dispute_id}")) is not None:
+            assert isinstance(logged.event, DisputeReported)
+            stands = same_dispute(dispute, stands=logged.event.dispute)
+        if stands is not None:
+            return Answered(stands, self._newest, is_news=False)
         if dispute.payment_id not in self.state.book and not self.log.story(dispute.payment_id):
-            raise UnknownReference(f"payment_id {dispute.payment_id!r} names no payment in the log.")
-        if self.log.find(f"dispute:{dispute.dispute_id}") is not None:
-            return Answered(dispute, self._newest)
+            raise UnknownReference(
+                f"payment_id {dispute.payment_id!r} names no payment in the log. Report the payment_id that was decided on."
+            )
         return Answered(dispute, self._take_in(DisputeReported(dispute=dispute), arrived_us=self._clock_us()))
 
     def take_settings(self, settings: Settings) -> Durable:
-        """Decide by these settings from now on; they are written to the log."""
+        """Decide by these settings from now on; they are written to the log, without the salt."""
+        self._check_ready()
         durable = self._take_in(SettingsTaken(settings=_without_salt(settings)), arrived_us=self.log.last_arrived_us)
         self.settings = settings
         return durable
 
-    def _scored(
-        self, payment: Payment, eligible: Sequence[Considered], *, at_us: int
-    ) -> tuple[ServedFeatures | None, NDArray[np.float64] | None]:
-        """Features and probabilities of the eligible candidates; None where there is no model or it fails, and the static order decides."""
+    def _scored(self, payment: Payment, eligible: Sequence[Considered], *, at_us: int) -> _Scored:
+        """Features and probabilities of the eligible candidates; whatever breaks there, the static order answers."""
         if self.model is None or not eligible:
-            return None, None
+            return _Scored(None, None, is_live=self.model is not None)
+        failing = "features"
+        features = None
         try:
             features = self.state.features.as_of(payment, [one.candidate for one in eligible], at_us=at_us)
+            failing = "model"
             p_approve = self.model.predict_many(features)
-            if not np.all((p_approve >= 0.0) & (p_approve <= 1.0)):
-                raise ValueError("a probability outside [0, 1]")
-        except Exception as error:  # A payment is never lost to a model: whatever breaks there, the static order answers.
-            self.n_model_failures += 1
-            _log.error("model_failed", error=type(error).__name__)
-            return None, None
-        return features, p_approve
+            if p_approve.shape != (len(eligible),) or not np.all((p_approve >= 0.0) & (p_approve <= 1.0)):
+                raise LogContractBroken("the model gave something that is no probability of each candidate. Train again.")
+        except Exception as error:  # Whatever it is; it is counted and named.
+            self.failures[failing] += 1
+            _log.error("scoring_failed", part=failing, error=type(error).__name__, bundle=self.bundle_id)
+            return _Scored(features, None, is_live=False)
+        return _Scored(features, p_approve, is_live=True)
 
     def _rendered(
-        self, payment: Payment, decided: Decided, *, allowed: Allowed, history: History, scored: bool, started_ns: int
+        self, payment: Payment, decided: Decided, *, allowed: Allowed, history: History, is_live: bool, started_ns: int
     ) -> Decision:
-        name = f"{payment.payment_id}\x1f{history.n_answered}\x1f{self.log.last_seq}"
         ends_us = allowed.window_ends_us
         return Decision(
-            decision_id=f"dec_{hashlib.blake2b(name.encode(), digest_size=12).hexdigest()}",
+            decision_id=_decision_id(payment.payment_id, seq=self.log.last_seq + 1, salt=self.settings.policy.salt),
             payment_id=payment.payment_id,
             attempt_number=history.n_answered + 1,
             action=decided.action,
@@ -184,24 +243,39 @@ class Engine:
                 attempts_left=allowed.attempts_left, window_ends_at=from_us(ends_us) if ends_us is not None else None, rule=allowed.rule
             ),
             experiment=None,
-            stage="live" if scored or decided.chosen is None else "fallback",
-            bundle=self.bundle_id if scored else None,
-            elapsed_us=(time.perf_counter_ns() - started_ns) // 1_000,
+            stage="live" if is_live else "fallback",
+            bundle=self.bundle_id if is_live else None,
+            elapsed_us=(self._timer_ns() - started_ns) // 1_000,
         )
+
+    def _attempt_stands(self, attempt: Attempt) -> bool:
+        """The same attempt stands already, in the book or, from longer ago, in the log; Contradiction when another does."""
+        stands = self.state.book.attempt_stands(attempt)
+        if stands is not None:
+            return stands
+        for key in {f"attempt:{attempt.attempt_id}", key_of(AttemptReported(attempt=attempt)) or ""}:
+            if (logged := self.log.find(key)) is not None and isinstance(logged.event, AttemptReported):
+                known = logged.event.attempt
+                return same_attempt(attempt, payment_id=known.payment.payment_id, stands=facts_of(known))
+        return False
 
     def _take_in(self, event: Event, *, arrived_us: int) -> Durable:
         """Append and fold. The log may raise an earlier arrival to its last; the state folds what the log wrote."""
-        if (why := self.log.why_unavailable) is not None:
-            raise LogUnavailable(f"the event log keeps nothing at present: {why}. Send it again; the service is ready again by itself.")
         arrived_us = max(arrived_us, self.log.last_arrived_us)
         durable = self.log.append(event, arrived_us=arrived_us)
         self.state.apply(LoggedEvent(seq=self.log.last_seq, arrived_us=arrived_us, event=event))
         self._newest = durable
         return durable
 
-    def _completed(self, payment: Payment, *, at: str = "$.payment") -> Payment:
+    def _check_ready(self) -> None:
+        if (why := self.why_not_ready) is not None:
+            raise LogUnavailable(
+                f"the event log keeps nothing at present: {why}. Nothing was accepted; send it again, the same key has the same effect."
+            )
+
+    def _completed(self, payment: Payment) -> Payment:
         """The payment, checked, with the merchant's country and category where it does not say them."""
-        check_payment(payment, at=at)
+        check_payment(payment)
         terms = self.settings.terms_of(payment.merchant_id)
         country, mcc = payment.merchant_country or terms.country, payment.mcc or terms.mcc
         if (country, mcc) == (payment.merchant_country, payment.mcc):
@@ -209,10 +283,26 @@ class Engine:
         return msgspec.structs.replace(payment, merchant_country=country, mcc=mcc)
 
     def _check_routes(self, routes: Sequence[str] | None) -> None:
+        if routes is None:
+            return
         known = [route.id for route in self.settings.routes]
-        for at, route_id in enumerate(routes or ()):
+        for at, route_id in enumerate(routes):
             if route_id not in known:
                 raise BadInput(f"no route {route_id!r} is configured; allowed: {', '.join(known) or 'none'}.", path=f"$.routes[{at}]")
+
+
+class _Scored(NamedTuple):
+    """What the model says; without `p_approve` the static order decides. `is_live` is False when there is no model or it failed."""
+
+    features: ServedFeatures | None
+    p_approve: NDArray[np.float64] | None
+    is_live: bool
+
+
+def _decision_id(payment_id: str, *, seq: int, salt: str) -> str:
+    """Letters only: one in a thousand ids with digits would hold what passes for a card number."""
+    digest = hashlib.blake2b(f"{payment_id}\x1f{seq}".encode(), key=hashlib.sha256(salt.encode()).digest(), digest_size=12)
+    return f"dec_{digest.hexdigest().translate(_LETTERS)}"
 
 
 def _without_salt(settings: Settings) -> Settings:

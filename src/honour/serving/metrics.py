@@ -3,39 +3,69 @@
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
 
-from honour.records.attempt import Attempt, Outcome
 from honour.records.decision import Decision
+from honour.serving.hot_path import Engine
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
 class Metrics:
-    """Counters of one server; each has a registry of its own, so that several can live in one process."""
+    """Counters of one server; each has a registry of its own, so that several can live in one process. What repeats is not counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.registry = CollectorRegistry()
-        self._decisions = Counter(
-            "honour_decisions", "Decisions made", ["action", "stage", "route", "reason"], registry=self.registry
+        self._engine = engine
+        self._decisions = Counter("honour_decisions", "Decisions made", ["action", "stage", "route", "reason"], registry=self.registry)
+        self._outcomes = Counter("honour_outcomes", "Outcomes and attempts recorded", ["status", "route", "source"], registry=self.registry)
+        self._disputes = Counter("honour_disputes", "Disputes recorded", registry=self.registry)
+        self._refusals = Counter("honour_refusals", "Requests and lines refused, by problem", ["status", "problem"], registry=self.registry)
+        self._seconds = Histogram(
+            "honour_request_seconds", "From the headers to the answer, durable", ["path"], buckets=_SECONDS, registry=self.registry
         )
-        self._answers = Counter("honour_answers", "Outcomes and attempts recorded", ["status", "route"], registry=self.registry)
-        self.refusals = Counter("honour_refusals", "Requests refused, by problem", ["status", "problem"], registry=self.registry)
-        self.model_failures = Gauge("honour_model_failures", "Decisions that no model could score since the start", registry=self.registry)
-        self.seconds = Histogram(
-            "honour_request_seconds", "From the whole body to the answer", ["path"], buckets=_SECONDS, registry=self.registry
-        )
-        self.ready = Gauge("honour_ready", "1 when the service accepts work", registry=self.registry)
-        self.log_seq = Gauge("honour_log_seq", "Position of the newest event", registry=self.registry)
+        ready = Gauge("honour_ready", "1 when the service accepts work", registry=self.registry)
+        ready.set_function(lambda: float(engine.why_not_ready is None))
+        taken = Gauge("honour_log_events", "Events taken in", registry=self.registry)
+        taken.set_function(lambda: float(engine.log.last_seq))
+        self.waiting = Gauge("honour_log_waiting", "Requests that wait until their events are durable", registry=self.registry)
+        self.registry.register(_Failures(engine))
 
     def decided(self, decision: Decision) -> None:
         """Count a decision."""
         route = decision.attempt.route if decision.attempt else ""
         self._decisions.labels(decision.action, decision.stage, route, decision.reason.code).inc()
 
-    def answered(self, report: Outcome | Attempt) -> None:
-        """Count an answer; outcomes do not say their route again."""
-        self._answers.labels(report.status, report.route if isinstance(report, Attempt) else "").inc()
+    def answered(self, status: str, *, route: str | None, source: str) -> None:
+        """Count an answer; `source` is decision or attempt."""
+        self._outcomes.labels(status, route or "", source).inc()
+
+    def disputed(self) -> None:
+        """Count a dispute."""
+        self._disputes.inc()
+
+    def refused(self, status: int, problem: str) -> None:
+        """Count a refusal by the anchor of its problem."""
+        self._refusals.labels(status, problem).inc()
+
+    def took(self, path: str, seconds: float) -> None:
+        """Count the time that a request took; `path` is one of those there are."""
+        self._seconds.labels(path).observe(seconds)
 
     def text(self) -> bytes:
         """The exposition format of Prometheus."""
         return generate_latest(self.registry)
+
+
+class _Failures:
+    """The engine's own counts, read when they are asked for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Scoring failures by part."""
+        family = CounterMetricFamily("honour_scoring_failures", "Decisions in the static order because a part failed", labels=["part"])
+        for part, n in self._engine.failures.items():
+            family.add_metric([part], n)
+        return [family]

@@ -34,8 +34,18 @@ EXAMPLES: dict[type, dict[str, Any]] = {
     Dispute: {"dispute_id": "dsp_1", "payment_id": "pay_01"},
 }
 _POSTS: tuple[tuple[str, type, type, str], ...] = (
-    ("/v1/decisions", DecisionRequest, Decision, "What should happen next to this payment? Asked again before its outcome is known, the same decision."),
-    ("/v1/outcomes", Outcome, Outcome, "Report what came back for a decision. The same again is fine; a contradicting one is refused and the first stands."),
+    (
+        "/v1/decisions",
+        DecisionRequest,
+        Decision,
+        "What should happen next to this payment? Asked again before its outcome is known, the same decision.",
+    ),
+    (
+        "/v1/outcomes",
+        Outcome,
+        Outcome,
+        "Report what came back for a decision. The same again is fine; a contradicting one is refused and the first stands.",
+    ),
     ("/v1/attempts", Attempt, Attempt, "Record an attempt that Honour did not choose. It counts for learning and for retry limits."),
     ("/v1/disputes", Dispute, Dispute, "Record a chargeback or fraud report about a payment."),
 )
@@ -52,7 +62,20 @@ _REFUSALS = {
 @cache
 def document() -> dict[str, Any]:
     """The whole API as OpenAPI 3.1."""
-    kinds: list[Any] = [DecisionRequest, Decision, Outcome, Attempt, Dispute, OutcomeLine, AttemptLine, DisputeLine, BulkResult, Problem, Story, Health]
+    kinds: list[Any] = [
+        DecisionRequest,
+        Decision,
+        Outcome,
+        Attempt,
+        Dispute,
+        OutcomeLine,
+        AttemptLine,
+        DisputeLine,
+        BulkResult,
+        Problem,
+        Story,
+        Health,
+    ]
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schema_of = dict(zip(kinds, schemas, strict=True))
     problem = {"application/problem+json": {"schema": schema_of[Problem]}}
@@ -79,7 +102,9 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(path: str, summary: str, answer: dict[str, Any], refusals: dict[str, Any], *, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def _operation(
+    path: str, summary: str, answer: dict[str, Any], refusals: dict[str, Any], *, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
     words = [part for part in path.replace("{", "").replace("}", "").split("/") if part not in ("", "v1")]
     operation: dict[str, Any] = {
         "operationId": "_".join(words),
@@ -117,7 +142,9 @@ def page() -> str:
         parts.append(f"<h3 id='{escape(name)}'>{escape(name)}</h3><p>{escape(schema.get('description', ''))}</p><table>")
         required = schema.get("required", [])
         for key, value in schema.get("properties", {}).items():
-            parts.append(f"<tr><th><code>{escape(key)}</code></th><td>{'required' if key in required else ''}</td><td>{_links(value)}</td></tr>")
+            parts.append(
+                f"<tr><th><code>{escape(key)}</code></th><td>{'required' if key in required else ''}</td><td>{_links(value)}</td></tr>"
+            )
         parts.append("</table>")
     return "\n".join(parts)
 

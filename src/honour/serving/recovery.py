@@ -1,14 +1,20 @@
-"""Restarting: the newest sound snapshot, then the rest of the log."""
+"""Restarting: the newest sound snapshot, then the rest of the log. And snapshots, which are no more than that, written down.
+
+python -m honour.serving.recovery events.db snapshots     writes a snapshot beside a running service
+"""
 
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from honour.outcomes.state import STATE_SCHEMA, State
 from honour.stores.port import EventLog
 from honour.stores.snapshot import read_snapshot, write_snapshot
+from honour.stores.sqlite import SqliteLog
 
 Step = Callable[[str, int, int | None], None]
 
@@ -32,3 +38,17 @@ def restore(log: EventLog, *, snapshots: Path | None = None, step: Step | None =
 def snapshot(state: State, *, folder: Path) -> Path:
     """Write the state as it is now."""
     return write_snapshot(folder, state.to_bytes(), seq=state.seq, schema=STATE_SCHEMA)
+
+
+def main(log_file: Path, folder: Path) -> Path:
+    """Fold the durable log from its last snapshot on and write the next one, after everything else that runs here."""
+    os.nice(10)
+    log = SqliteLog(log_file, read_only=True)
+    try:
+        return snapshot(restore(log, snapshots=folder), folder=folder)
+    finally:
+        log.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

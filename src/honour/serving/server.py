@@ -1,75 +1,89 @@
-"""Running the service: sockets, signals, snapshots, recovery, and changed settings."""
+"""Running the service: sockets, signals, and the log of what happens."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import structlog
 import uvicorn
 
-from honour.errors import BadSettings, HonourError
-from honour.outcomes.state import STATE_SCHEMA
+from honour.errors import BadSettings
 from honour.records.settings import Settings
 from honour.serving.app import Service
 from honour.serving.hot_path import Engine
-from honour.serving.recovery import restore, snapshot
-from honour.stores.snapshot import write_snapshot
-
-LOOK_EVERY_S = 1.0
+from honour.serving.recovery import snapshot
+from honour.serving.upkeep import Upkeep
 
 _log = structlog.get_logger("honour")
 
+_GARBAGE = (50_000, 50, 1_000_000)
+"""A look for cycles through all of the state stops everything while it lasts, and finds none: only young objects are looked at."""
+
 
 def serve(
-    engine: Engine, *, snapshots: Path, host: str, port: int, config: Path | None = None, load: Callable[[], Settings] | None = None
+    engine: Engine,
+    *,
+    snapshots: Path,
+    host: str,
+    port: int,
+    config: Path | None = None,
+    load: Callable[[], Settings] | None = None,
+    log_file: Path | None = None,
 ) -> None:
     """Answer HTTP until SIGTERM or Ctrl-C; then finish what was accepted, write a snapshot and close the log.
 
-    port    0 takes a free one; the address is printed on standard output once requests are answered
-    config  file that is watched; `load` reads and checks it when it changes
+    port      0 takes a free one; the address is printed on standard output once requests are answered
+    config    file that is watched; `load` reads and checks it when it changes, and on SIGHUP
+    log_file  of the engine's log: snapshots are then made from it beside the service; absent, they are made in it
     """
     log_to_stderr()
     service = Service(engine)
     listening = _listen(host, port)
     told = uvicorn.Config(
-        service, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=10
+        service,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(told)
+    upkeep = Upkeep(service, snapshots=snapshots, config=config, load=load, log_file=log_file)
 
     async def run() -> None:
-        tend = asyncio.create_task(_tend(service, snapshots=snapshots, config=config, load=load))
-        say = asyncio.create_task(_say_when_started(server, listening))
+        tasks = [asyncio.create_task(upkeep.forever()), asyncio.create_task(_say_when_started(server, listening))]
+        if threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, upkeep.look_again)
         try:
             await server.serve(sockets=[listening])
         finally:
-            for task in (tend, say):
+            for task in tasks:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
 
+    engine.take_settings(engine.settings)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_GARBAGE)
+    _outlive_signals()
     try:
         with asyncio.Runner(loop_factory=told.get_loop_factory()) as runner:
             runner.run(run())
-    except KeyboardInterrupt:
-        pass
     finally:
-        if service.why_not_ready is None and engine.log.why_unavailable is None:
-            engine.log.close()
-            with suppress(OSError):
-                snapshot(engine.state, folder=snapshots)
-        else:
-            engine.log.close()
+        _close(engine, snapshots=snapshots)
 
 
 def log_to_stderr() -> None:
@@ -78,12 +92,30 @@ def log_to_stderr() -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # What uvicorn has to say of broken requests may quote them.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+
+def _outlive_signals() -> None:
+    """uvicorn stops on SIGTERM and SIGINT and then raises them again; what is left to write would never be written."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+
+def _close(engine: Engine, *, snapshots: Path) -> None:
+    engine.log.close()
+    if engine.why_not_ready is not None:
+        return
+    try:
+        snapshot(engine.state, folder=snapshots)
+    except OSError as error:
+        _log.error("snapshot_failed", error=type(error).__name__, why=error.strerror)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -94,7 +126,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        raise BadSettings(f"cannot listen on {host} port {port}: {error.strerror}. Choose another with --port; 0 takes a free one.") from None
+        raise BadSettings(
+            f"cannot listen on {host} port {port}: {error.strerror}. Choose another with --port; 0 takes a free one."
+        ) from None
     return listening
 
 
@@ -104,50 +138,3 @@ async def _say_when_started(server: uvicorn.Server, listening: socket.socket) ->
     host, port = listening.getsockname()[:2]
     sys.stdout.write(f"Honour answers on http://{f'[{host}]' if ':' in host else host}:{port}  (docs: /docs, Ctrl-C stops)\n")
     sys.stdout.flush()
-
-
-async def _tend(service: Service, *, snapshots: Path, config: Path | None, load: Callable[[], Settings] | None) -> None:
-    """Every second: mend what broke, write a snapshot when one is due, take changed settings."""
-    engine = service.engine
-    written = engine.state.seq
-    changed = _changed_at(config)
-    with ThreadPoolExecutor(1, thread_name_prefix="snapshots") as writer:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            if (why := engine.log.why_unavailable) is not None:
-                service.fail(f"the event log keeps nothing at present: {why}")
-            if service.why_not_ready is not None:
-                mend(service, snapshots=snapshots)
-                continue
-            if engine.state.seq - written >= engine.settings.data.snapshot_every:
-                written = engine.state.seq
-                write = partial(write_snapshot, snapshots, engine.state.to_bytes(), seq=written, schema=STATE_SCHEMA)
-                await asyncio.get_running_loop().run_in_executor(writer, write)
-            if config is not None and load is not None and _changed_at(config) != changed:
-                changed = _changed_at(config)
-                _take(engine, load)
-
-
-def mend(service: Service, *, snapshots: Path) -> bool:
-    """Try to write again; when it works, rebuild the state from the log and accept work. True when it did."""
-    engine = service.engine
-    if not engine.log.recover():
-        return False
-    engine.state = restore(engine.log, snapshots=snapshots)
-    service.recovered()
-    return True
-
-
-def _take(engine: Engine, load: Callable[[], Settings]) -> None:
-    try:
-        engine.take_settings(load())
-        _log.info("settings_taken", routes=len(engine.settings.routes))
-    except HonourError as error:
-        _log.error("settings_refused", why=str(error))
-
-
-def _changed_at(path: Path | None) -> int:
-    try:
-        return path.stat().st_mtime_ns if path is not None else 0
-    except OSError:
-        return 0

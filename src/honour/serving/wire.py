@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from honour.errors import BadInput, CardNumberRefused, Contradiction, HonourError, LogUnavailable, UnknownReference
 from honour.records.attempt import Attempt, Dispute, Outcome
-from honour.records.card_number import holds_card_number
 from honour.records.decision import DecisionRequest
+from honour.serving.security import refuse_in_body
 
 DOCS = "/docs#"
 
@@ -28,6 +27,7 @@ class DisputeLine(Dispute, tag_field="type", tag="dispute", frozen=True, kw_only
 
 
 Line = OutcomeLine | AttemptLine | DisputeLine
+Report = Outcome | Attempt | Dispute
 _RECORD_OF: dict[type[Line], type[Outcome] | type[Attempt] | type[Dispute]] = {
     OutcomeLine: Outcome,
     AttemptLine: Attempt,
@@ -60,9 +60,13 @@ class BulkLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a bulk body: every good line is kept, every bad one is named (the first 1000)."""
+    """What became of a bulk body: every good line is kept, every bad one is named (the first 1000).
+
+    accepted  lines that stand now; `repeated` of them stood before
+    """
 
     accepted: int
+    repeated: int
     refused: int
     refusals: tuple[BulkLine, ...]
 
@@ -72,7 +76,7 @@ class _Kind(NamedTuple):
     title: str
 
 
-_KINDS: tuple[tuple[type[HonourError], _Kind], ...] = (
+KINDS: tuple[tuple[type[HonourError], _Kind], ...] = (
     (CardNumberRefused, _Kind(422, "Card numbers are refused")),
     (BadInput, _Kind(422, "A value is not allowed")),
     (UnknownReference, _Kind(404, "The log holds no such thing")),
@@ -112,7 +116,7 @@ def parse_dispute(body: bytes) -> Dispute:
     return dispute
 
 
-def parse_line(body: bytes) -> Outcome | Attempt | Dispute:
+def parse_line(body: bytes) -> Report:
     """One line of POST /v1/events, as the record that it would be on its own."""
     line: Line = _parse(_line, body)
     return _RECORD_OF[type(line)](**{name: getattr(line, name) for name in line.__struct_fields__})
@@ -124,10 +128,13 @@ def render(value: Any) -> bytes:
 
 
 def problem_of(error: HonourError) -> Problem:
-    """The problem document of an error of Honour's."""
-    status, title = next((kind for cls, kind in _KINDS if isinstance(error, cls)), _Kind(500, "Honour is at fault"))
+    """The problem document of an error of Honour's; 400 for a body that is no JSON at all."""
+    status, title = next((kind for cls, kind in KINDS if isinstance(error, cls)), _Kind(500, "Honour is at fault"))
+    if isinstance(error.__cause__, msgspec.DecodeError | UnicodeDecodeError):
+        status, title = 400, "Not JSON"
     errors = (FieldError(error.path, error.message),) if isinstance(error, BadInput) else ()
-    return Problem(type=f"{DOCS}{error.anchor}", title=title, status=status, detail=error.message, errors=errors)
+    detail = f"{error.path}: {error.message}" if isinstance(error, BadInput) else error.message
+    return Problem(type=f"{DOCS}{error.anchor}", title=title, status=status, detail=detail, errors=errors)
 
 
 def plain_problem(status: int, *, title: str, detail: str) -> Problem:
@@ -137,51 +144,13 @@ def plain_problem(status: int, *, title: str, detail: str) -> Problem:
 
 def _parse(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     """The record in `body`. Card numbers are looked for first, so that no message can repeat one."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"the body is not UTF-8: byte {error.start} cannot be read.") from None
-    if holds_card_number(text) or "\\u" in text:
-        _refuse_card_numbers(body)
+    refuse_in_body(body)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
         raise BadInput(f"{message[0].lower()}{message[1:]}.", path=path.rstrip("`") or "$") from None
     except msgspec.DecodeError as error:
-        raise BadInput(f"the body is not JSON: {error}.") from None
-
-
-def _refuse_card_numbers(body: bytes) -> None:
-    try:
-        tree = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        # Not JSON: it is refused for that, in words that hold nothing of it.
-        raise BadInput("the body is not JSON.") from None
-    if (path := _place(tree, "$")) is not None:
-        raise CardNumberRefused(
-            "a card number was found. Honour never takes one: send a reference as card.card_id and at most 8 leading digits as card.bin.",
-            path=path,
-        )
-
-
-def _place(tree: Any, path: str) -> str | None:
-    """Path of the first value or key that holds a card number; a key is shown as `*`."""
-    match tree:
-        case dict():
-            for key, value in tree.items():
-                if holds_card_number(key):
-                    return f"{path}.*"
-                if (found := _place(value, f"{path}.{key}" if re.fullmatch(r"\w{1,64}", key) else f"{path}[*]")) is not None:
-                    return found
-        case list():
-            for at, value in enumerate(tree):
-                if (found := _place(value, f"{path}[{at}]")) is not None:
-                    return found
-        case bool() | None:
-            return None
-        case int() | float() if holds_card_number(str(int(tree)) if abs(tree) < 1e20 else ""):
-            return path
-        case str() if holds_card_number(tree):
-            return path
-    return None
+        raise BadInput(f"the body is not JSON: {error}.") from error
+    except RecursionError:
+        raise BadInput("the body is nested too deeply.") from None

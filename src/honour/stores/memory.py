@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from itertools import islice
 
-from honour.errors import Contradiction
+from honour.errors import Contradiction, LogUnavailable
 from honour.records.event import Event, LoggedEvent, key_of, payment_id_of
 
 
 class MemoryLog:
-    """An `EventLog` whose events are durable the moment they are appended, until the process ends."""
-
-    why_unavailable: str | None = None
+    """An `EventLog` whose events are durable the moment they are appended, until the process ends. For one thread."""
 
     def __init__(self) -> None:
         self._events: list[LoggedEvent] = []
         self._by_key: dict[str, LoggedEvent] = {}
         self._by_payment: dict[str, list[LoggedEvent]] = {}
+        self._closed = False
 
     @property
     def last_seq(self) -> int:
@@ -29,13 +29,18 @@ class MemoryLog:
         """Arrival time of the newest event."""
         return self._events[-1].arrived_us if self._events else 0
 
+    @property
+    def why_unavailable(self) -> str | None:
+        """Memory does not fail by itself: None."""
+        return None
+
     def append(self, event: Event, *, arrived_us: int) -> Future[LoggedEvent]:
         """Take one event in."""
-        future: Future[LoggedEvent] = Future()
+        if self._closed:
+            raise LogUnavailable("the log is closed. Nothing was accepted.")
         key = key_of(event)
         if key is not None and key in self._by_key:
-            future.set_exception(Contradiction(f"the log holds an event with key {key!r} already; the first stands."))
-            return future
+            raise Contradiction(f"the log holds an event with key {key!r} already; the first stands.")
         logged = LoggedEvent(seq=self.last_seq + 1, arrived_us=max(arrived_us, self.last_arrived_us), event=event)
         self._events.append(logged)
         if key is not None:
@@ -43,21 +48,24 @@ class MemoryLog:
         payment_id = payment_id_of(event)
         if payment_id is not None:
             self._by_payment.setdefault(payment_id, []).append(logged)
+        future: Future[LoggedEvent] = Future()
         future.set_result(logged)
         return future
 
-    def append_many(self, events: Iterable[tuple[Event, int]]) -> int:
+    def append_many(self, events: Iterable[tuple[Event, int]], *, progress: Callable[[int], None] | None = None) -> int:
         """Take in what is new."""
         n_new = 0
-        for event, arrived_us in events:
+        for n_seen, (event, arrived_us) in enumerate(events, start=1):
             if (key := key_of(event)) is None or key not in self._by_key:
                 self.append(event, arrived_us=arrived_us)
                 n_new += 1
+            if progress is not None:
+                progress(n_seen)
         return n_new
 
     def read(self, *, after_seq: int = 0) -> Iterator[LoggedEvent]:
-        """Events with seq > after_seq, in order."""
-        yield from self._events[after_seq:]
+        """Events with seq > after_seq that are there when reading starts, in order."""
+        yield from islice(self._events, after_seq, self.last_seq)
 
     def story(self, payment_id: str) -> list[LoggedEvent]:
         """Events of one payment, in order."""
@@ -68,8 +76,9 @@ class MemoryLog:
         return self._by_key.get(key)
 
     def recover(self) -> bool:
-        """Memory does not fail by itself: always available."""
-        return True
+        """Memory does not fail by itself: available until closed."""
+        return not self._closed
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """Take nothing more in; what is there can still be read."""
+        self._closed = True

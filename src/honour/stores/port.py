@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -27,19 +27,24 @@ class EventLog(Protocol):
     def why_unavailable(self) -> str | None: ...
 
     def append(self, event: Event, *, arrived_us: int) -> Future[LoggedEvent]:
-        """Take one event in; the future holds it once it is durable. An earlier `arrived_us` is raised to the last one.
+        """Take one event in; the future holds it once it is durable, and cannot be cancelled.
 
-        The future, or the call itself, raises LogUnavailable when the event cannot be kept; then it, and everything
-        appended after it, is not in the log.
+        Its position is `last_seq` as soon as this returns. An `arrived_us` before the last one is raised to it.
+        Raises Contradiction when an event with the same key was taken in before, and LogUnavailable when nothing can be kept:
+        then nothing happened. The future fails with LogUnavailable when it could not be made durable; then neither it nor
+        anything appended after it is in the log, and `recover` must be called before more is taken in.
         """
         ...
 
-    def append_many(self, events: Iterable[tuple[Event, int]]) -> int:
-        """Take in (event, arrived_us) pairs whose keys are not there yet; how many were new, all durable on return."""
+    def append_many(self, events: Iterable[tuple[Event, int]], *, progress: Callable[[int], None] | None = None) -> int:
+        """Take in (event, arrived_us) pairs whose keys are not there yet; how many were new, all durable on return.
+
+        progress  called now and then with how many pairs were looked at so far
+        """
         ...
 
     def read(self, *, after_seq: int = 0) -> Iterator[LoggedEvent]:
-        """Durable events with seq > after_seq, in order."""
+        """Events with seq > after_seq that are durable when reading starts, in order."""
         ...
 
     def story(self, payment_id: str) -> list[LoggedEvent]:

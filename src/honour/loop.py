@@ -1,0 +1,375 @@
+"""The whole product on one page: bring attempts in, learn from them, judge, replay, serve, and learn again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import tomli_w
+
+from honour.approval.card import Training
+from honour.approval.metric import Figure
+from honour.errors import BadInput, BadSettings
+from honour.evaluation.replay import PolicyReport, ReplayRows, policy_names
+from honour.evaluation.replay import replay as replay_policies
+from honour.features.quality import QualityReport, quality_text
+from honour.learning.judge import Judged, Judgement, judge
+from honour.learning.served import ServedRow, served_rows
+from honour.outcomes.state import State
+from honour.records.attempt import Attempt
+from honour.records.event import AttemptReported, Event, LoggedEvent, key_of
+from honour.records.instant import from_us, to_us
+from honour.records.route import Candidate, Merchant, Route
+from honour.records.settings import DataSettings, Settings
+from honour.release.bundle import Bundle, load_bundle, write_bundle
+from honour.stores.sqlite import SqliteLog
+from honour.stores.tabular import read_attempts
+
+if TYPE_CHECKING:
+    from honour.features.parity import Parity
+
+# Training libraries are imported where they are used: `honour serve` runs without them.
+Step = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class DataDir:
+    """Where things are in a data folder."""
+
+    path: Path
+
+    @property
+    def events(self) -> Path:
+        """The event log."""
+        return self.path / "events.db"
+
+    @property
+    def settings(self) -> Path:
+        """Configuration written by an import, or by hand."""
+        return self.path / "honour.toml"
+
+    @property
+    def bundle(self) -> Path:
+        """The live bundle."""
+        return self.path / "bundle"
+
+    @property
+    def snapshots(self) -> Path:
+        """Snapshots of the online state."""
+        return self.path / "snapshots"
+
+    @contextmanager
+    def log(self, *, read_only: bool = True) -> Iterator[SqliteLog]:
+        """The event log, closed afterwards."""
+        log = SqliteLog(self.events, read_only=read_only)
+        try:
+            yield log
+        finally:
+            log.close()
+
+
+class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
+    """n_late: events older than the log's end; they would count as arriving now, so they are left out."""
+
+    n_logged: int
+    n_already_there: int
+    n_late: int
+    n_routes: int
+    settings_written: str | None
+    report_written: str | None
+    quality: QualityReport
+
+    @property
+    def quality_text(self) -> str:
+        """The quality report for a person."""
+        return quality_text(self.quality)
+
+
+def import_attempts(
+    files: Sequence[Path], *, mapping: Path, data_dir: Path, since: datetime | None, until: datetime | None, dry_run: bool, step: Step
+) -> ImportResult:
+    """Past attempts into the log, once each; routes and fees into honour.toml, unless there is one."""
+    imported = read_attempts(files, mapping, with_fees=True, step=step)
+    events = [pair for pair in imported.events if _within(pair[0], pair[1], since=since, until=until)]
+    where = DataDir(data_dir)
+    n_new, n_late, n_known, report, written = len(events), 0, 0, None, None
+    if not dry_run:
+        with where.log(read_only=False) as log:
+            late = [key_of(event) for event, arrived_us in events if arrived_us < log.last_arrived_us]
+            n_late = sum(key is not None and log.find(key) is None for key in late)
+            kept = [pair for pair in events if pair[1] >= log.last_arrived_us]
+            step("writing the log", 0, len(kept))
+            n_new = log.append_many(kept)
+            n_known = len(events) - n_new - n_late
+        written = _write_settings(where, routes=imported.routes, merchants=imported.merchants)
+        report = _write_report(where, imported.quality)
+    return ImportResult(
+        n_logged=n_new,
+        n_already_there=n_known,
+        n_late=n_late,
+        n_routes=len(imported.routes),
+        settings_written=written,
+        report_written=report,
+        quality=imported.quality,
+    )
+
+
+class BuiltFeatures(msgspec.Struct, frozen=True, kw_only=True):
+    """A training set on disk; the same log gives the same content hash."""
+
+    path: str
+    n_rows: int
+    n_features: int
+    content_hash: str
+
+
+def build_features(data_dir: Path, *, out: Path | None, step: Step) -> BuiltFeatures:
+    """The training set of the log as Parquet, named by the hash of its content."""
+    import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types; serving does without it
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]  # as above
+
+    from honour.features.catalogue import FEATURES
+    from honour.features.offline import training_set
+
+    where = DataDir(data_dir)
+    with where.log() as log:
+        step("computing features", 0, None)
+        table = training_set(log.read(), threads=os.cpu_count())
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    content = hashlib.sha256(sink.getvalue()).hexdigest()
+    path = out or where.path / "training" / f"{content[:16]}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    pq.write_table(table, beside)
+    beside.replace(path)
+    return BuiltFeatures(path=str(path), n_rows=table.num_rows, n_features=len(FEATURES), content_hash=f"sha256:{content}")
+
+
+def verify_features(data_dir: Path, *, step: Step) -> Parity:
+    """Features as served against the log recomputed with SQL."""
+    from honour.features.parity import compare
+
+    with DataDir(data_dir).log() as log:
+        step("recomputing features", 0, None)
+        return compare(log.read(), threads=os.cpu_count())
+
+
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle that was written, with the figures of the days it was judged on."""
+
+    path: str
+    bundle_id: str
+    n_rows: int
+    calibrator: str
+    metrics: dict[str, Figure]
+    training: Training
+
+
+def train(data_dir: Path, *, out: Path | None, until: datetime | None, holdout_days: float, seed: int, step: Step) -> Trained:
+    """Fit, calibrate and judge on the log up to `until`; write the bundle whole."""
+    from honour.features.offline import training_set
+    from honour.learning.train import train as fit_and_judge
+
+    where = DataDir(data_dir)
+    with where.log() as log:
+        events = [logged for logged in log.read() if until is None or logged.arrived_us < to_us(until)]
+    step("computing features", 0, None)
+    table = training_set(events, threads=os.cpu_count())
+    trained = fit_and_judge(table, seed=seed, holdout_days=holdout_days, n_threads=os.cpu_count() or 1, progress=step)
+    state = State()
+    for logged in events:
+        state.apply(logged)
+    folder = out or where.bundle
+    bundle_id = write_bundle(folder, trained=trained, state=state.features.to_bytes())
+    card = trained.training
+    return Trained(path=str(folder), bundle_id=bundle_id, n_rows=card.n_rows, calibrator=card.calibrator, metrics=card.metrics, training=card)
+
+
+def evaluate(model: Path, *, data: Path, mapping: Path | None, step: Step) -> Judgement:
+    """Judge a bundle on attempts after its training range, with no refit."""
+    bundle = load_bundle(model)
+    after_us = bundle.manifest.training.until_us
+    if data.is_dir():
+        events, state = _all_events(data), State()
+    elif mapping is None:
+        raise BadInput(f"{data} is a file: say with --mapping how its columns become records, or give a data folder.")
+    else:
+        pairs = [pair for pair in read_attempts([data], mapping, step=step).events if pair[1] > after_us]
+        events, state = _as_logged(pairs), _warm(bundle)
+    step("judging", 0, None)
+    rows = served_rows(events, state=state, after_us=after_us)
+    judged = (Judged(row.served_sent, row.payment.payment_id, row.at_us, row.approved) for row in rows)
+    return judge(judged, model=bundle.model, training=bundle.manifest.training)
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """Policies side by side; `fees` holds greatest_value at each multiple of one route's fees."""
+
+    n_attempts: int
+    n_payments: int
+    from_at: datetime
+    to_at: datetime
+    propensities: str
+    policies: tuple[PolicyReport, ...]
+    fees: dict[str, PolicyReport]
+
+
+def replay(
+    data_dir: Path, *, model: Path | None, policies: Sequence[str], fee_route: str | None, fee_multiples: Sequence[float], settings: Settings, step: Step
+) -> Replayed:
+    """What other policies would have earned on the log's attempts after the bundle's training range."""
+    bundle = load_bundle(model or DataDir(data_dir).bundle)
+    routes = tuple(route for route in settings.routes if route.enabled)
+    names = policy_names(routes)
+    for policy in policies:
+        if policy not in names:
+            raise BadInput(f"no policy {policy!r}; allowed: {', '.join(names)}.")
+    if fee_route is not None and fee_route not in [route.id for route in routes]:
+        raise BadInput(f"--fee-route: no route {fee_route!r}; allowed: {', '.join(route.id for route in routes)}.")
+    step("computing features", 0, None)
+    asked = served_rows(
+        _all_events(data_dir), state=State(), after_us=bundle.manifest.training.until_us, candidates_of=lambda attempt: _same_form(attempt, routes)
+    )
+    known = {route.id for route in routes}
+    rows = [row for row in asked if row.sent[0] in known]
+    if not rows:
+        raise BadInput("the log holds no attempt after the bundle's training range. Import later attempts, or train with `--until`.")
+    step("replaying", 0, None)
+    table = _replay_rows(rows, routes=routes, bundle=bundle)
+    terms = {row.payment.merchant_id: settings.terms_of(row.payment.merchant_id) for row in rows}
+    fees: dict[str, PolicyReport] = {}
+    for multiple in fee_multiples if fee_route else ():
+        dearer = table._replace(routes=tuple(_with_fees(route, multiple) if route.id == fee_route else route for route in routes))
+        fees[f"{multiple:g}"] = replay_policies(dearer, terms=terms, policies=["greatest_value"])[0]
+    return Replayed(
+        n_attempts=len(rows),
+        n_payments=len({row.payment.payment_id for row in rows}),
+        from_at=from_us(min(row.at_us for row in rows)),
+        to_at=from_us(max(row.at_us for row in rows)),
+        propensities="estimated" if table.estimated else "logged",
+        policies=tuple(replay_policies(table, terms=terms, policies=policies or names)),
+        fees=fees,
+    )
+
+
+def _replay_rows(rows: Sequence[ServedRow], *, routes: Sequence[Route], bundle: Bundle) -> ReplayRows:
+    from honour.learning.propensity import estimated_propensities
+
+    place = {route.id: at for at, route in enumerate(routes)}
+    p_approve = np.zeros((len(rows), len(routes)))
+    p_logging = np.zeros((len(rows), len(routes)))
+    for at, row in enumerate(rows):
+        p = bundle.model.predict_many(row.served)
+        for number, candidate in enumerate(row.candidates):
+            if candidate[1] == row.sent[1] and candidate[0] in place:
+                p_approve[at, place[candidate[0]]] = p[number]
+                p_logging[at, place[candidate[0]]] = 1.0 if row.propensities is None else row.propensities[number]
+    chosen = np.array([place[row.sent[0]] for row in rows])
+    payments = np.array([row.payment.payment_id for row in rows])
+    estimated = any(row.propensities is None for row in rows)
+    if estimated:
+        # What Honour chose and what somebody else chose are one log here: its propensities are estimated as a whole.
+        known = np.concatenate([bundle.model.encoder.encode(row.served)[:1] for row in rows])[:, : len(rows[0].served.payment)]
+        p_logging = (p_logging > 0.0) * estimated_propensities(known, chosen=chosen, n_routes=len(routes), payments=payments)
+    return ReplayRows(
+        routes=tuple(routes),
+        chosen=chosen,
+        approved=np.array([float(row.approved) for row in rows]),
+        p_approve=p_approve,
+        p_logging=p_logging / p_logging.sum(axis=1, keepdims=True),
+        amounts=np.array([row.payment.amount_minor for row in rows]),
+        merchants=np.array([row.payment.merchant_id for row in rows]),
+        payments=payments,
+        estimated=estimated,
+    )
+
+
+def _same_form(attempt: Attempt, routes: Sequence[Route]) -> list[Candidate]:
+    """The routes that could have taken this attempt as it was sent, the one that did among them."""
+    card, currency = attempt.payment.card, attempt.payment.currency
+    return [
+        Candidate(route.id, attempt.authentication, attempt.credential)
+        for route in routes
+        if route.id == attempt.route
+        or (
+            (not route.networks or card.network in route.networks)
+            and (not route.currencies or currency in route.currencies)
+            and (not route.funding or card.funding is None or card.funding in route.funding)
+            and attempt.authentication in route.authentications
+            and attempt.credential in route.credentials
+            and attempt.payment.installments <= route.installments_max
+        )
+    ]
+
+
+def _with_fees(route: Route, multiple: float) -> Route:
+    cost = route.cost
+    return msgspec.structs.replace(
+        route, cost=type(cost)(**{name: getattr(cost, name) * multiple for name in cost.__struct_fields__})
+    )
+
+
+def _all_events(data_dir: Path) -> list[LoggedEvent]:
+    with DataDir(data_dir).log() as log:
+        return list(log.read())
+
+
+def _as_logged(pairs: Iterable[tuple[Event, int]]) -> list[LoggedEvent]:
+    return [LoggedEvent(seq=at, arrived_us=arrived_us, event=event) for at, (event, arrived_us) in enumerate(pairs, start=1)]
+
+
+def _warm(bundle: Bundle) -> State:
+    """A state whose feature windows are as they were at the end of training."""
+    state = State()
+    if bundle.state is not None:
+        state.features = type(state.features).from_bytes(bundle.state)
+    return state
+
+
+def _within(event: Event, arrived_us: int, *, since: datetime | None, until: datetime | None) -> bool:
+    at_us = to_us(event.attempt.attempted_at) if isinstance(event, AttemptReported) else arrived_us
+    return (since is None or at_us >= to_us(since)) and (until is None or at_us < to_us(until))
+
+
+def _write_settings(where: DataDir, *, routes: Sequence[Route], merchants: dict[str, Merchant]) -> str | None:
+    if where.settings.exists() or not routes:
+        return None
+    settings = Settings(data=DataSettings(dir=str(where.path)), merchants=merchants, routes=tuple(routes))
+    write_settings(where.settings, settings)
+    return str(where.settings)
+
+
+def write_settings(path: Path, settings: Settings) -> None:
+    """The settings as TOML; what is not known is left out."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(tomli_w.dumps(_without_none(msgspec.to_builtins(settings))), encoding="utf-8")
+
+
+def _without_none(tree: object) -> dict[str, object]:
+    def cut(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: cut(inner) for key, inner in value.items() if inner is not None}
+        return [cut(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+    cleaned = cut(tree)
+    if not isinstance(cleaned, dict):
+        raise BadSettings("settings are not a table.")
+    return cleaned
+
+
+def _write_report(where: DataDir, quality: QualityReport) -> str:
+    folder = where.path / "reports"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"import-{len(list(folder.glob('import-*.json'))) + 1:04d}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(quality), indent=2))
+    return str(path)

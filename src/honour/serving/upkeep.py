@@ -1,0 +1,101 @@
+"""What a running service does besides answering: mend the log, write snapshots, take changed settings."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from honour.errors import HonourError, LogUnavailable
+from honour.records.settings import Settings
+from honour.serving.app import Service
+from honour.serving.recovery import restore, snapshot
+
+LOOK_EVERY_S = 1.0
+
+_log = structlog.get_logger("honour")
+
+
+class Upkeep:
+    """Looks every second, and whenever it is told to.
+
+    snapshots  folder of snapshots
+    log_file   event log; when given, snapshots are folded from it by a process of their own, which no payment waits for
+    """
+
+    def __init__(
+        self, service: Service, *, snapshots: Path, config: Path | None, load: Callable[[], Settings] | None, log_file: Path | None
+    ) -> None:
+        self._service, self._engine = service, service.engine
+        self._snapshots, self._config, self._load, self._log_file = snapshots, config, load, log_file
+        self._written = self._engine.state.seq
+        self._seen = _changed_at(config)
+        self._writing: asyncio.Task[None] | None = None
+
+    async def forever(self) -> None:
+        """Look until cancelled. What goes wrong is logged and tried again: nothing here may end before the service does."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                await self.look()
+            except Exception as error:
+                _log.error("upkeep_failed", error=type(error).__name__)
+
+    def look_again(self) -> None:
+        """Take the settings at the next look, changed or not."""
+        self._seen = -1
+
+    async def look(self) -> None:
+        """One look."""
+        if self._engine.why_not_ready is not None:
+            await self.mend()
+            return
+        if self._config is not None and self._load is not None and (changed := _changed_at(self._config)) != self._seen:
+            self._take(self._load)
+            self._seen = changed
+        if self._engine.state.seq - self._written >= self._engine.settings.data.snapshot_every and self._writing is None:
+            self._written = self._engine.state.seq
+            self._writing = asyncio.create_task(self._snapshot())
+
+    async def mend(self) -> bool:
+        """Try to write again; when it works, rebuild the state from the log and accept work. True when it did."""
+        self._service.stop("the event log failed")
+        if not await asyncio.to_thread(self._engine.log.recover):
+            return False
+        state = await asyncio.to_thread(restore, self._engine.log, snapshots=self._snapshots)
+        self._engine.resume(state)
+        _log.info("ready_again", last_seq=self._engine.log.last_seq)
+        return True
+
+    def _take(self, load: Callable[[], Settings]) -> None:
+        try:
+            self._engine.take_settings(load())
+            _log.info("settings_taken", routes=[route.id for route in self._engine.settings.routes if route.enabled])
+        except LogUnavailable:
+            raise
+        except HonourError as error:
+            _log.error("settings_refused", why=str(error))
+
+    async def _snapshot(self) -> None:
+        try:
+            if self._log_file is None:
+                snapshot(self._engine.state, folder=self._snapshots)
+                return
+            command = (sys.executable, "-m", "honour.serving.recovery", str(self._log_file), str(self._snapshots))
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
+            if await process.wait() != 0:
+                _log.error("snapshot_failed", error=f"exit code {process.returncode}")
+        except OSError as error:
+            _log.error("snapshot_failed", error=type(error).__name__, why=error.strerror)
+        finally:
+            self._writing = None
+
+
+def _changed_at(path: Path | None) -> int:
+    try:
+        return path.stat().st_mtime_ns if path is not None else 0
+    except OSError:
+        return 0
