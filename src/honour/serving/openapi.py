@@ -12,7 +12,7 @@ from honour import __version__
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision, DecisionRequest
 from honour.serving.story import Health, Story
-from honour.serving.wire import AttemptLine, BulkResult, DisputeLine, OutcomeLine, Problem
+from honour.serving.wire import KINDS, AttemptLine, BulkResult, DisputeLine, OutcomeLine, Problem
 
 _PAYMENT = {
     "payment_id": "pay_01",
@@ -50,6 +50,7 @@ _POSTS: tuple[tuple[str, type, type, str], ...] = (
     ("/v1/disputes", Dispute, Dispute, "Record a chargeback or fraud report about a payment."),
 )
 _REFUSALS = {
+    "400": "The body is no JSON",
     "404": "The report names something the log does not hold",
     "409": "Contradicts what stands",
     "413": "Body too large",
@@ -57,6 +58,12 @@ _REFUSALS = {
     "422": "A value is not allowed; `errors` names each field",
     "503": "Nothing can be kept at present; send again after Retry-After seconds",
 }
+
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}pre,code{background:#f4f4f4}"
+    "pre{padding:.8rem;overflow:auto}td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;border-bottom:1px solid #ddd}"
+)
 
 
 @cache
@@ -96,7 +103,11 @@ def document() -> dict[str, Any]:
     paths["/metrics"] = {"get": {"operationId": "metrics", "summary": "Counters for Prometheus.", "responses": text}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Honour", "version": __version__, "description": __doc__},
+        "info": {
+            "title": "Honour",
+            "version": __version__,
+            "description": "What should happen next to a card payment: attempt it now, and how; wait; or stop, and why.",
+        },
         "paths": paths,
         "components": {"schemas": components},
     }
@@ -122,9 +133,9 @@ def page() -> str:
     told = document()
     parts = [
         "<!doctype html><html lang='en'><meta charset='utf-8'><title>Honour API</title>",
-        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}pre,code{background:#f4f4f4}"
-        "pre{padding:.8rem;overflow:auto}td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;border-bottom:1px solid #ddd}</style>",
-        f"<h1>Honour {escape(told['info']['version'])}</h1><p>The machine-readable document is <a href='/openapi.json'>/openapi.json</a>.</p>",
+        f"<style>{_STYLE}</style>",
+        f"<h1>Honour {escape(told['info']['version'])}</h1>",
+        "<p>The machine-readable document is <a href='/openapi.json'>/openapi.json</a>.</p>",
     ]
     for path, methods in told["paths"].items():
         for method, operation in methods.items():
@@ -137,7 +148,10 @@ def page() -> str:
             parts.append(f"<p>Gives {_links(answer)}</p>")
     parts.append("<h2>Problems</h2><table>")
     parts += [f"<tr><th>{code}</th><td>{escape(why)}</td></tr>" for code, why in _REFUSALS.items()]
-    parts.append("</table><h2>Records</h2>")
+    parts.append("</table>")
+    for kind, (status, title) in KINDS:
+        parts.append(f"<h3 id='{kind.anchor}'>{status} {escape(title)}</h3><p>{escape(kind.__doc__ or '')}</p>")
+    parts.append("<h2>Records</h2>")
     for name, schema in told["components"]["schemas"].items():
         parts.append(f"<h3 id='{escape(name)}'>{escape(name)}</h3><p>{escape(schema.get('description', ''))}</p><table>")
         required = schema.get("required", [])
