@@ -1,19 +1,21 @@
 """Snapshots of the online state: written whole, checked when read, the newest sound one wins.
 
-A file is one line of JSON (seq, schema, SHA-256 of the rest) and the state's bytes.
+A file is one line of JSON (seq, schema, SHA-256 of the rest) and the state's bytes. A snapshot ahead of the log saw events that the
+log does not hold (one restored from a copy, say); it is deleted, for when the log has grown past it, it would look sound.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 KEPT = 2
-_SUFFIX = ".snapshot"
+_SUFFIX, _PART = ".snapshot", ".part"
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,18 +33,22 @@ class Snapshot(NamedTuple):
 
 
 def write_snapshot(folder: Path, state: bytes, *, seq: int, schema: str) -> Path:
-    """Write the state after event `seq`, synchronised and renamed into place; the newest two are kept."""
+    """Write the state after event `seq`, synchronised and renamed into place; the two newest up to `seq` are kept."""
     folder.mkdir(parents=True, exist_ok=True)
+    for left_over in folder.glob(f"*{_PART}"):
+        left_over.unlink(missing_ok=True)
     header = msgspec.json.encode(_Header(seq=seq, schema=schema, sha256=hashlib.sha256(state).hexdigest()))
     path = folder / f"{seq:016d}{_SUFFIX}"
-    beside = path.with_suffix(".part")
+    beside = path.with_suffix(_PART)
     with beside.open("wb") as file:
         file.write(header + b"\n" + state)
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, path)
-    for old in sorted(folder.glob(f"*{_SUFFIX}"))[:-KEPT]:
-        old.unlink(missing_ok=True)
+    _synchronise_folder(folder)
+    there = sorted(folder.glob(f"*{_SUFFIX}"), reverse=True)
+    for other in there[: there.index(path)] + there[there.index(path) + KEPT :]:
+        other.unlink(missing_ok=True)
     return path
 
 
@@ -50,18 +56,28 @@ def read_snapshot(folder: Path, *, schema: str, seq_max: int) -> Snapshot | None
     """The newest sound snapshot of `schema` that is not ahead of the log, or None."""
     passed_over: list[str] = []
     for path in sorted(folder.glob(f"*{_SUFFIX}"), reverse=True):
-        line, _, state = path.read_bytes().partition(b"\n")
         try:
+            line, _, state = path.read_bytes().partition(b"\n")
             header = msgspec.json.decode(line, type=_Header)
-        except msgspec.DecodeError:
-            passed_over.append(f"{path.name}: its header cannot be read")
+        except (OSError, msgspec.DecodeError) as error:
+            passed_over.append(f"{path.name}: cannot be read ({error})")
             continue
         if header.schema != schema:
             passed_over.append(f"{path.name}: of another feature catalogue")
         elif header.seq > seq_max:
-            passed_over.append(f"{path.name}: ahead of the log, which ends at {seq_max}")
+            passed_over.append(f"{path.name}: ahead of the log, which ends at {seq_max}; deleted")
+            with suppress(OSError):
+                path.unlink()
         elif hashlib.sha256(state).hexdigest() != header.sha256:
             passed_over.append(f"{path.name}: its content does not match its checksum")
         else:
             return Snapshot(header.seq, state, tuple(passed_over))
     return None
+
+
+def _synchronise_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
