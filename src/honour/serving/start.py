@@ -21,9 +21,9 @@ def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None
     folder = Path(settings.data.dir)
     found = bundle or (folder / "bundle" if (folder / "bundle").exists() else None)
     loaded = load_bundle(found) if found is not None else None
-    log = SqliteLog(folder / "events.db")
+    log = SqliteLog(folder / EVENTS)
     try:
-        state = restore(log, snapshots=folder / "snapshots", step=step)
+        state = restore(log, snapshots=folder / SNAPSHOTS, step=step)
     except BaseException:
         log.close()
         raise
@@ -34,14 +34,16 @@ def run(
     engine: Engine, settings: Settings, *, host: str | None, port: int | None, config: Path | None, load: Callable[[], Settings]
 ) -> None:
     """Serve until stopped, then close the log."""
+    folder = Path(settings.data.dir)
     try:
         serve(
             engine,
-            snapshots=Path(settings.data.dir) / "snapshots",
+            snapshots=folder / SNAPSHOTS,
             host=host if host is not None else settings.serving.host,
             port=port if port is not None else settings.serving.port,
             config=config,
             load=load,
+            log_file=folder / EVENTS,
         )
     finally:
         engine.log.close()
