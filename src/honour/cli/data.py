@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 
 import typer
 
-from honour import loop
 from honour.cli import show
 from honour.errors import BadInput
 
@@ -20,7 +20,11 @@ def init(
     force: bool = typer.Option(False, "--force", help="Overwrite an honour.toml that is there."),
 ) -> None:
     """Write a commented honour.toml to start from."""
-    written = loop.init(directory, force=force)
+    written = directory / "honour.toml"
+    if written.exists() and not force:
+        raise BadInput(f"{written} is there already; --force overwrites it.")
+    directory.mkdir(parents=True, exist_ok=True)
+    written.write_text(resources.files("honour.cli").joinpath("template.toml").read_text(encoding="utf-8"), encoding="utf-8")
     show.out(f"Wrote {written}. Change routes and merchants to yours, then: honour doctor --config {written}")
 
 
@@ -38,6 +42,8 @@ def import_(
     Rows that cannot be used are left out and listed with the reason; a file imported twice changes nothing. Routes and fees that
     the mapping describes are written to honour.toml in the data folder, unless one is there.
     """
+    from honour import loop  # Training libraries; serving does without them.
+
     with show.progress() as step:
         result = loop.import_attempts(files, mapping=mapping, data_dir=data, since=_utc(since), until=_utc(until), dry_run=dry_run, step=step)
     if json:
@@ -59,6 +65,8 @@ def features_build(
     json: bool = JSON,
 ) -> None:
     """Write a training set in which every row sees only what had arrived when its attempt was sent."""
+    from honour import loop  # Training libraries; serving does without them.
+
     with show.progress() as step:
         built = loop.build_features(data, out=out, step=step)
     if json:
@@ -70,6 +78,8 @@ def features_build(
 @features_app.command("verify")
 def features_verify(data: Path = DATA, json: bool = JSON) -> None:
     """Compare the features that decisions were served with those the log recomputes. Exits with 1 on any difference."""
+    from honour import loop  # Training libraries; serving does without them.
+
     with show.progress() as step:
         report = loop.verify_features(data, step=step)
     if json:
@@ -77,8 +87,9 @@ def features_verify(data: Path = DATA, json: bool = JSON) -> None:
     else:
         rows = [[row.feature, str(row.n), str(row.mismatch), str(row.missing), str(row.extra)] for row in report.features]
         show.table("Served against recomputed", ["feature", "compared", "mismatch", "missing", "extra"], rows)
-        show.out(f"{report.n_decisions} decisions, {report.n_differences} differences.")
-    if report.n_differences:
+        skipped = f", {report.skipped} without features or of another catalogue left out" if report.skipped else ""
+        show.out(f"{report.decisions} decisions, {report.candidates} candidates{skipped}: {'they agree' if report.agrees else 'THEY DIFFER'}.")
+    if not report.agrees:
         raise typer.Exit(1)
 
 
@@ -90,8 +101,10 @@ def simulate(
     json: bool = JSON,
 ) -> None:
     """Write attempts of a simulated world, with a routing that is random among what each payment supports."""
+    from honour.demo import simulate as simulated  # The simulator; serving does without it.
+
     with show.progress() as step:
-        result = loop.simulate(out, scenario=scenario, payments=payments, seed=seed, step=step)
+        result = simulated(out, scenario=scenario, payments=payments, seed=seed, step=step)
     if json:
         show.as_json(result)
     else:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
 import typer
 
-from honour import loop
 from honour.approval.metric import Figure
 from honour.cli import show
+from honour.cli.settings import load_settings
+from honour.records.instant import from_us
+
+if TYPE_CHECKING:
+    from honour.evaluation.replay import PolicyReport
 
 DATA = typer.Option(Path("honour-data"), "--data", help="Data folder with the event log.")
 JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
@@ -28,6 +34,8 @@ def train(
     Split by time and by payment: no payment is on both sides. The judged figures are of a model that never saw those days;
     the shipped one is then fitted with them.
     """
+    from honour import loop  # Training libraries; serving does without them.
+
     with show.progress() as step:
         trained = loop.train(data, out=out, until=until.replace(tzinfo=UTC) if until else None, holdout_days=holdout_days, seed=seed, step=step)
     if json:
@@ -48,13 +56,17 @@ def evaluate(
     Only attempts after the bundle's training range count; earlier ones warm the windows. Figures carry 95 % intervals, clustered
     by payment.
     """
+    from honour import loop  # Training libraries; serving does without them.
+
     with show.progress() as step:
         judged = loop.evaluate(model, data=data, mapping=mapping, step=step)
     if json:
-        show.as_json(judged)
+        # The figures stand at the top level, under the names of the glossary.
+        show.as_json({**msgspec.to_builtins(judged), **judged.metrics})
         return
-    _metrics(f"{judged.n} attempts from {judged.first_at:%Y-%m-%d} to {judged.last_at:%Y-%m-%d}, after the training range", judged.metrics)
-    rows = [[segment.name, str(segment.n), *(show.figure(segment.metrics.get(key)) for key in ("log_loss", "calibration_error"))] for segment in judged.segments]
+    title = f"{judged.n} attempts from {from_us(judged.first_us):%Y-%m-%d} to {from_us(judged.last_us):%Y-%m-%d}, after the training range"
+    _metrics(title, {**judged.metrics, **{f"gain over {name}": gain for name, gain in judged.gains.items()}})
+    rows = [[segment.name, str(segment.n), *(show.figure(segment.metrics.get(key)) for key in ("log_loss", "calibration_error"))] for segment in judged.segments if segment.metrics]
     show.table("By segment", ["segment", "attempts", "log loss", "calibration error"], rows)
     show.out(judged.verdict)
 
@@ -76,11 +88,36 @@ def replay(
     Where Honour chose, propensities are the logged ones; for imported history they are estimated, and the table says so.
     "cannot say" means that the log holds too little of what the policy would do.
     """
+    from honour import loop  # Training libraries; serving does without them.
+
     with show.progress() as step:
-        replayed = loop.replay(data, model=model, policies=tuple(policy), fee_route=fee_route, fee_multiples=tuple(fee_multiple), step=step)
+        config = data / "honour.toml"
+        settings = load_settings(config if config.exists() else None, data_dir=data)
+        replayed = loop.replay(
+            data, model=model, policies=tuple(policy), fee_route=fee_route, fee_multiples=tuple(fee_multiple), settings=settings, step=step
+        )
     if json:
         show.as_json(replayed)
         return
-    show.table(replayed.title, replayed.columns, replayed.rows)
-    for line in replayed.notes:
-        show.out(line)
+    rows = [_policy_row(report.policy, report) for report in replayed.policies]
+    rows += [_policy_row(f"greatest_value, fees of {fee_route} x {multiple}", report) for multiple, report in replayed.fees.items()]
+    columns = ["policy", "attempts approved", "value, minor units per attempt", "against logged", "effective attempts", "mostly takes"]
+    title = f"{replayed.n_attempts} attempts of {replayed.n_payments} payments, {replayed.from_at:%Y-%m-%d} to {replayed.to_at:%Y-%m-%d}"
+    show.table(f"{title}; propensities {replayed.propensities}; doubly robust, 95 % intervals clustered by payment", columns, rows)
+    for report in (*replayed.policies, *replayed.fees.values()):
+        if report.diagnosis.why_cannot_say is not None:
+            show.out(f"{report.policy}: cannot say, because {report.diagnosis.why_cannot_say}.")
+    if replayed.propensities == "estimated":
+        show.out("Why each route was chosen is not in the log: propensities are estimated from the context, and a reason that is not in it is not in them.")
+
+
+def _policy_row(name: str, report: PolicyReport) -> list[str]:
+    most = max(report.shares, key=lambda route: report.shares[route])
+    return [
+        name,
+        show.estimate(report.attempt_approval_rate, digits=4),
+        show.estimate(report.value_minor, digits=1),
+        show.estimate(report.difference_minor, digits=1),
+        f"{report.diagnosis.n_effective:.0f}",
+        f"{most} {report.shares[most]:.0%}",
+    ]

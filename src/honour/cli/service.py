@@ -6,10 +6,12 @@ from pathlib import Path
 
 import typer
 
-from honour import loop
 from honour.cli import show
+from honour.cli.doctor import examine
 from honour.cli.settings import load_settings
 from honour.errors import BadSettings
+from honour.records.settings import Settings
+from honour.serving import start
 
 DataOption = typer.Option(None, "--data", help="Data folder: event log, honour.toml, bundle. Default: data.dir of the configuration.")
 ConfigOption = typer.Option(None, "--config", help="Configuration file. Default: honour.toml in the data folder, if it is there.")
@@ -26,18 +28,18 @@ def serve(
 
     Without a bundle every decision takes the static order and says "stage": "fallback". Readable API documentation is at /docs.
     """
-    path = config or (data / "honour.toml" if data is not None and (data / "honour.toml").exists() else None)
-    if path is None and Path("honour.toml").exists() and data is None:
-        path = Path("honour.toml")
+    path = _config_of(config, data)
 
-    def load() -> loop.Settings:
+    def load() -> Settings:
         return load_settings(path, data_dir=data)
 
     settings = load()
     if not settings.routes:
         where = str(path) if path else "no configuration file was found"
         raise BadSettings(f"{where}: routes: none are configured, so nothing could ever be attempted. Add [[routes]]; `honour init DIR` writes an example.")
-    loop.serve(settings, load=load, config=path, bundle=bundle, host=host, port=port)
+    with show.progress() as step:
+        service = start.prepare(settings, bundle=bundle, step=step)
+    start.run(service, settings, host=host, port=port, config=path, load=load)
 
 
 def demo(
@@ -52,25 +54,24 @@ def demo(
 
     The world is a small simulation with known truth: it shows that the loop works, not what you would earn.
     """
+    from honour import demo as whole_loop  # Training libraries; serving does without them.
+
     with show.progress() as step:
-        result = loop.demo(data, payments=payments, seeds=seeds, step=step)
+        result = whole_loop.demo(data, payments=payments, seeds=seeds, step=step)
     if json:
         show.as_json(result)
     else:
-        _show_demo(result)
+        metrics = result.trained.metrics
+        show.out(f"Learned from {result.trained.n_rows} attempts of a month. On its last 7 days, kept aside: log loss {show.figure(metrics['log_loss'])},")
+        show.out(f"calibration error {show.figure(metrics['calibration_error'])}.\n")
+        show.table(result.title, result.columns, result.rows)
+        show.out("The oracle knows the world's hidden truth, but not its luck: no policy can know as much.")
     if once:
         return
-    show.note(f"Leaving a server running on port {port}. Try, in another terminal:\n{loop.curl_lines(port)}\nCtrl-C ends it.")
-    settings = load_settings(data / "honour.toml", data_dir=data)
-    loop.serve(settings, load=lambda: load_settings(data / "honour.toml", data_dir=data), config=data / "honour.toml", bundle=None, host=None, port=port)
-
-
-def _show_demo(result: loop.DemoResult) -> None:
-    trained = result.trained
-    show.out(f"Learned from {trained.n_rows} attempts; on later data: log loss {show.figure(trained.metrics['log_loss'])}, ")
-    show.out(f"calibration error {show.figure(trained.metrics['calibration_error'])} (base rate log loss {show.figure(trained.metrics['base_rate_log_loss'])}).")
-    show.out()
-    show.table(result.title, result.columns, result.rows)
+    show.note(f"\nA server is running on this world's data. Try, in another terminal:\n{whole_loop.curl_lines(port)}\nCtrl-C ends it.")
+    config = data / "honour.toml"
+    settings = load_settings(config, data_dir=data)
+    start.run(start.prepare(settings, bundle=None), settings, host=None, port=port, config=config, load=lambda: load_settings(config, data_dir=data))
 
 
 def doctor(
@@ -79,8 +80,7 @@ def doctor(
     json: bool = typer.Option(False, "--json", help="Print the findings as one JSON object."),
 ) -> None:
     """Is this installation, configuration and store sound? Exits with 1 when something needs mending."""
-    path = config or (data / "honour.toml" if data is not None and (data / "honour.toml").exists() else None)
-    findings = loop.doctor(lambda: load_settings(path, data_dir=data))
+    findings = examine(_config_of(config, data), data_dir=data)
     if json:
         show.as_json({"sound": all(finding.ok for finding in findings), "findings": findings})
     else:
@@ -88,3 +88,9 @@ def doctor(
             show.out(f"{'ok  ' if finding.ok else 'MEND'}  {finding.what}: {finding.detail}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _config_of(config: Path | None, data: Path | None) -> Path | None:
+    """The configuration that was named, else honour.toml in the data folder, else in the current one, else none."""
+    candidates = [data / "honour.toml"] if data is not None else [Path("honour.toml")]
+    return config or next((path for path in candidates if path.exists()), None)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from honour.approval.metric import Figure
+from honour.evaluation.estimator import Estimate
 
 Step = Callable[[str, int, int | None], None]
 """Called as step("reading rows", done, total or None) while something long goes on."""
@@ -50,6 +51,13 @@ def figure(value: Figure | None, *, digits: int = 4, unit: str = "") -> str:
     if value is None:
         return "cannot say"
     return f"{value.value:.{digits}f}{unit} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+
+
+def estimate(value: Estimate | None, *, digits: int) -> str:
+    """As `figure`, of an off-policy estimate."""
+    if value is None:
+        return "cannot say"
+    return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
 
 
 @contextmanager
