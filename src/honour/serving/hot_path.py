@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -50,6 +51,9 @@ _LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 AHEAD_US_MAX = 86_400_000_000
 """An answer further ahead of the clock cannot have happened; taken in, it would hold the log's arrival time there."""
+
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+"""A caller's timeline ends here: windows of months must still have an end that can be written down."""
 
 
 class Model(Protocol):
@@ -123,9 +127,10 @@ class Engine:
         self._check_ready()
         payment = self._completed(request.payment)
         self._check_routes(request.routes)
+        asked_us = self._clock_us() if request.at is None else _on_timeline(request.at, path="$.at")
         if (pending := self.state.book.pending(payment)) is not None:
             return Answered(pending, self._newest, is_news=False)
-        at_us = max(self.log.last_arrived_us, self._clock_us() if request.at is None else to_us(request.at))
+        at_us = max(self.log.last_arrived_us, asked_us)
         allowed = self.state.retries.allowed(payment, at_us=at_us)
         history = self.state.book.history(payment.payment_id)
         considered = consider(payment, routes=self.settings.routes, requested=request.routes, blocked=allowed.blocked, at_us=at_us)
@@ -161,9 +166,9 @@ class Engine:
             return Answered(stands, self._newest, is_news=False)
         opened = self.state.book.opened(outcome.decision_id)
         if outcome.at is not None:
-            arrived_us = to_us(outcome.at)
+            arrived_us = _on_timeline(outcome.at, path="$.at")
         elif opened.replayed:
-            arrived_us = max(opened.decided_us, to_us(outcome.happened_at) if outcome.happened_at else 0)
+            arrived_us = max(opened.decided_us, _on_timeline(outcome.happened_at, path="$.happened_at") if outcome.happened_at else 0)
         else:
             arrived_us = self._clock_us()
         event = OutcomeReported(payment_id=opened.payment.payment_id, outcome=outcome)
@@ -297,6 +302,13 @@ class _Scored(NamedTuple):
     features: ServedFeatures | None
     p_approve: NDArray[np.float64] | None
     is_live: bool
+
+
+def _on_timeline(at: datetime, *, path: str) -> int:
+    """An instant that a caller gives, in microseconds."""
+    if at > LATEST:
+        raise BadInput(f"{at.isoformat()} is after {LATEST:%Y-%m-%d}; send the instant at which it happened.", path=path)
+    return to_us(at)
 
 
 def _decision_id(payment_id: str, *, seq: int, salt: str) -> str:

@@ -12,28 +12,29 @@ from honour.errors import BadInput, CardNumberRefused
 from honour.records.card_number import holds_card_number
 
 _SHOWN_KEY = re.compile(r"\w{1,64}")
+_EXPONENT = re.compile(r"\d[eE][+-]?\d")
 
 
 def refuse_in_body(body: bytes) -> None:
     """Raise CardNumberRefused with the path of the field when a card number stands anywhere in a JSON body.
 
-    The text is looked at as it came. Only when that looks like a card number, or hides characters behind backslashes, are its
-    values looked at one by one: digits behind a decimal point are no card number.
+    The text is looked at as it came. Only when that looks like a card number, or hides characters behind backslashes or digits
+    behind an exponent, are its values looked at one by one: digits behind a decimal point are no card number.
     """
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise BadInput(f"the body is not UTF-8: byte {error.start} cannot be read.") from error
-    if "\\" not in text and not holds_card_number(text):
+    if "\\" not in text and _EXPONENT.search(text) is None and not holds_card_number(text):
         return
     try:
-        tree = msgspec.json.decode(body)
+        path = _place(msgspec.json.decode(body), "$")
     except msgspec.DecodeError as error:
         # It is refused for not being JSON, in words that hold nothing of it.
         raise BadInput("the body is not JSON.") from error
     except RecursionError:
         raise BadInput("the body is nested too deeply.") from None
-    if (path := _place(tree, "$")) is not None:
+    if path is not None:
         raise CardNumberRefused(
             "holds what looks like a card number; nothing of it was kept. Send a reference of your own as card.card_id, "
             "and at most eight leading digits as card.bin.",
