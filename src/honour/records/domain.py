@@ -8,8 +8,8 @@ from iso4217 import Currency as Iso4217
 from honour.errors import BadInput
 from honour.records.payment import Payment
 
-CURRENCIES: dict[str, int] = {currency.code: currency.exponent or 0 for currency in Iso4217}
-"""ISO 4217 code to the number of decimals of its minor unit."""
+CURRENCIES: dict[str, int] = {currency.code: currency.exponent or 0 for currency in Iso4217 if currency.code not in ("XTS", "XXX")}
+"""ISO 4217 code to the number of decimals of its minor unit; without the codes for testing and for no currency."""
 
 COUNTRIES: frozenset[str] = frozenset(country.alpha_2 for country in pycountry.countries) | {"XK"}
 """ISO 3166-1 alpha-2 codes, and XK, which networks use for Kosovo."""
