@@ -113,6 +113,11 @@ class Engine:
         """The state is not what the log holds, until `resume`."""
         return self._stopped is not None
 
+    @property
+    def newest(self) -> Durable | None:
+        """The newest event that was taken in, done once it is durable; None when there was none since the start."""
+        return self._newest
+
     def stop(self, why: str) -> None:
         """Accept nothing until `resume`: the log lost events that the state has folded."""
         self._stopped = why

@@ -36,8 +36,13 @@ def restore(log: EventLog, *, snapshots: Path | None = None, step: Step | None =
 
 
 def snapshot(state: State, *, folder: Path) -> Path:
-    """Write the state as it is now."""
-    return write_snapshot(folder, state.to_bytes(), seq=state.seq, schema=STATE_SCHEMA)
+    """Write the state as it is now; every event in it must be durable."""
+    return keep(state.to_bytes(), seq=state.seq, folder=folder)
+
+
+def keep(state: bytes, *, seq: int, folder: Path) -> Path:
+    """Write the bytes of the state after event `seq`."""
+    return write_snapshot(folder, state, seq=seq, schema=STATE_SCHEMA)
 
 
 def main(log_file: Path, folder: Path) -> Path:

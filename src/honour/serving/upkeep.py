@@ -12,7 +12,7 @@ import structlog
 from honour.errors import HonourError, LogUnavailable
 from honour.records.settings import Settings
 from honour.serving.app import Service
-from honour.serving.recovery import restore, snapshot
+from honour.serving.recovery import keep, restore
 
 LOOK_EVERY_S = 1.0
 
@@ -82,16 +82,24 @@ class Upkeep:
     async def _snapshot(self) -> None:
         try:
             if self._log_file is None:
-                snapshot(self._engine.state, folder=self._snapshots)
+                await self._snapshot_here()
                 return
             command = (sys.executable, "-m", "honour.serving.recovery", str(self._log_file), str(self._snapshots))
             process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
             if await process.wait() != 0:
                 _log.error("snapshot_failed", error=f"exit code {process.returncode}")
+        except LogUnavailable as error:
+            _log.error("snapshot_failed", error=type(error).__name__, why=error.message)
         except OSError as error:
             _log.error("snapshot_failed", error=type(error).__name__, why=error.strerror)
         finally:
             self._writing = None
+
+    async def _snapshot_here(self) -> None:
+        """Written only once its last event is durable: other events may take the places of those that a crash loses."""
+        state, seq, newest = self._engine.state.to_bytes(), self._engine.state.seq, self._engine.newest
+        await self._service.waiting.until(newest)
+        keep(state, seq=seq, folder=self._snapshots)
 
 
 def _changed_at(path: Path | None) -> int:
