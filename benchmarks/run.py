@@ -1,0 +1,79 @@
+"""All benchmarks, into results/latest.json, with the machine and the versions they ran on.
+
+python benchmarks/run.py [--seconds S] [--past N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import decide
+import msgspec
+
+RESULTS = Path(__file__).resolve().parent / "results" / "latest.json"
+EXCLUDES = (
+    "Client and server are on one machine: no network, no TLS. The server, its log's writer included, has one core; the load generator "
+    "spins on another. Trees are grown on random rows. Latency counts from when a request was due."
+)
+_PACKAGES = ("honour", "uvicorn", "uvloop", "httptools", "msgspec", "numpy", "onnxruntime", "lightgbm")
+
+
+def main() -> None:
+    """Measure, print the table, write the file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=8.0, help="measured time of each case")
+    parser.add_argument("--past", type=int, default=20_000, help="attempts in the log before the first decision")
+    arguments = parser.parse_args()
+    if len(os.sched_getaffinity(0)) > 1:
+        # The lowest core is the server's.
+        os.sched_setaffinity(0, os.sched_getaffinity(0))
+    say(f"{'case':44} {'offered':>12} {'decisions':>11}  {'p50':>7}  {'p99':>7}  {'p99.9':>7}")
+    results = decide.run(seconds=arguments.seconds, n_past=arguments.past, say=say)
+    written = {"measured_at": f"{datetime.now(tz=UTC):%Y-%m-%d}", "machine": machine(), "excludes": EXCLUDES, "cases": results}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=2) + b"\n")
+    say(f"wrote {RESULTS.name}")
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on: processor, cores, system, versions, commit."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "versions": versions,
+        "commit": commit,
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
