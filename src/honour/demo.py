@@ -32,6 +32,8 @@ from honour.stores.memory import MemoryLog
 HISTORY_DAYS = 28
 PLAYED_PAYMENTS = 2_000
 EXPLORATION_BUDGET_MINOR = 2.0
+PLAIN_SHARE = 0.7
+"""Share of history sent in the merchant's usual form; the rest tries authentication and credential forms at random."""
 _MARK = ".honour-demo"
 
 
@@ -85,7 +87,7 @@ def demo(data_dir: Path, *, payments: int, seeds: int, step: Step) -> DemoResult
     where = DataDir(data_dir)
     loop.write_settings(where.settings, settings)
     with where.log(read_only=False) as log:
-        log.append_many(_arriving(history(world, policy=random_route(world), step=lambda n: step("simulating a month of history", n, payments))))
+        log.append_many(_arriving(history(world, policy=random_route(world, plain_share=PLAIN_SHARE), step=lambda n: step("simulating a month of history", n, payments))))
     trained = loop.train(data_dir, out=None, until=None, holdout_days=7.0, seed=1, step=step)
     return _play(data_dir, world, trained=trained, settings=settings, seeds=seeds, step=step)
 
@@ -123,7 +125,7 @@ def simulate(out: Path, *, scenario: str, payments: int, seed: int, step: Step) 
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f".{out.name}.part")
     with beside.open("wb") as file:
-        for reported in history(world, policy=random_route(world, seed=seed), step=lambda n: step("simulating", n, payments)):
+        for reported in history(world, policy=random_route(world, seed=seed, plain_share=PLAIN_SHARE), step=lambda n: step("simulating", n, payments)):
             attempt = reported.attempt
             file.write(msgspec.json.encode({"type": "attempt"} | msgspec.to_builtins(attempt)) + b"\n")
             n_attempts += 1

@@ -38,11 +38,15 @@ class RetryLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class NeverRetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An answer after which the card must not be tried again at this merchant."""
+    """An answer after which nothing more may be tried at this merchant: with this card, or for this payment.
+
+    scope  card: the card is dead or forbidden; payment: what was asked is, and another payment may be tried
+    """
 
     network: str
     signal: Signal
     code: str
+    scope: Literal["card", "payment"]
     meaning: str
     region: str
     source: str
@@ -57,11 +61,26 @@ class NeverRetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return f"{self.network}.{kind}.{self.code}"
 
 
+class RetryPause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An answer after which the same payment must wait `pause_s`; an empty network is every network."""
+
+    network: str
+    signal: Signal
+    code: str
+    pause_s: int
+    meaning: str
+    source: str
+    seen_on: str
+    effective_from: str
+    disputed: bool
+
+
 class Rules(NamedTuple):
     """All rules, found by network, and by network, signal and code."""
 
     limits: dict[str, tuple[RetryLimit, ...]]
     never: dict[tuple[str, Signal, str], NeverRetry]
+    pauses: dict[tuple[str, Signal, str], RetryPause]
 
 
 @cache
@@ -71,7 +90,8 @@ def rules() -> Rules:
     for limit in _read("retry_limits.csv", kind=RetryLimit):
         limits[limit.network] = (*limits.get(limit.network, ()), limit)
     never = {(row.network, row.signal, row.code): row for row in _read("never_retry.csv", kind=NeverRetry)}
-    return Rules(limits, never)
+    pauses = {(row.network, row.signal, row.code): row for row in _read("retry_pauses.csv", kind=RetryPause)}
+    return Rules(limits, never, pauses)
 
 
 def _read(name: str, *, kind: type[Row]) -> list[Row]:

@@ -60,6 +60,7 @@ class State:
         self.features.update(payment, candidate, status=answer.status, response_code=answer.response_code, arrived_us=arrived_us)
         self.retries.update(
             payment,
+            candidate=candidate,
             status=answer.status,
             response_code=answer.response_code,
             merchant_advice_code=answer.merchant_advice_code,

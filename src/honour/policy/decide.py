@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from honour.networks.retry_limit import Allowed
 from honour.policy.eligible import Considered
 from honour.policy.explore import pick, propensities
 from honour.policy.value import expected_values_minor
-from honour.records.decision import ChosenAttempt, RankedCandidate, Reason
+from honour.records.decision import Action, ChosenAttempt, RankedCandidate, Reason
 from honour.records.instant import from_us, to_us
 from honour.records.payment import Payment
 from honour.records.route import Merchant
@@ -36,12 +36,13 @@ class History(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """What happens next and why; `chosen` is None for a stop."""
+    """What happens next and why; `chosen` is None unless it is an attempt, `wait_until_us` unless it is a wait."""
 
-    action: Literal["attempt", "stop"]
+    action: Action
     chosen: ChosenAttempt | None
     reason: Reason
     ranking: tuple[RankedCandidate, ...]
+    wait_until_us: int | None = None
 
 
 def decide(
@@ -61,10 +62,13 @@ def decide(
     p_approve  (n_eligible,) calibrated, in the order of the eligible candidates; None when nothing could score: the static order decides
     draw       uniform in [0, 1); picks the candidate
 
-    Stops, in this order: approved already, network rule, deadline or horizon over, nothing eligible, nothing worth its cost.
+    Stops, in this order: approved already, network rule, deadline or horizon over, too soon after an answer that asks for time,
+    nothing eligible, nothing worth its cost. A payment of the merchant's that came too soon waits; with a shopper at hand it stops.
     """
     stop = _stop(payment, considered=considered, terms=terms, allowed=allowed, history=history, at_us=at_us)
     eligible = [one for one in considered if one.eligible]
+    if stop is None and allowed.not_before_us is not None and allowed.not_before_us > at_us:
+        return _not_yet(payment, considered, allowed=allowed, history=history, terms=terms)
     if stop is not None or not eligible:
         reason = stop or Reason(code="nothing_eligible", detail=_why_nothing(considered))
         return Decided("stop", None, reason, tuple(_unranked(one) for one in considered))
@@ -92,6 +96,18 @@ def _stop(
     if not considered:
         return Reason(code="nothing_eligible", detail="No routes are configured.")
     return None
+
+
+def _not_yet(payment: Payment, considered: Sequence[Considered], *, allowed: Allowed, history: History, terms: Merchant) -> Decided:
+    until_us, pause = allowed.not_before_us or 0, allowed.pause
+    why = f"The last answer was {pause.code} ({pause.meaning})" if pause else "The last answer asks for time"
+    when = f"{from_us(until_us):%Y-%m-%d %H:%M} UTC"
+    ends_us = (history.first_us or until_us) + terms.retry_horizon_days * DAY_US
+    in_time = until_us <= ends_us and (payment.deadline_at is None or until_us <= to_us(payment.deadline_at))
+    ranking = tuple(_unranked(one) for one in considered)
+    if payment.initiator == "merchant" and in_time:
+        return Decided("wait", None, Reason(code="too_soon", detail=f"{why}; ask again at {when}."), ranking, until_us)
+    return Decided("stop", None, Reason(code="too_soon", detail=f"{why}; not before {when}. Ask for another card."), ranking)
 
 
 def _by_value(

@@ -3,6 +3,7 @@
 Reasons in order of precedence; a candidate that is not eligible lists all that hold:
 
     network_rule                the network forbids another attempt of this card at this merchant
+    just_declined               the same candidate of this payment was declined within the last day, and nothing has changed
     route_not_requested         the caller restricted the routes
     route_disabled              enabled = false
     merchant_not_supported      the merchant has no account on the route
@@ -10,7 +11,7 @@ Reasons in order of precedence; a candidate that is not eligible lists all that 
     currency_not_supported
     funding_not_supported       known and not taken; funding that is not known refuses nothing
     installments_not_supported  more than the route's installments_max
-    card_expired                the month of `expires` is over
+    card_expired                the month of `expires` is over, the shopper gave it, and no network token renews it
     credential_not_available    a network token or wallet that the card does not have
     shopper_absent              3-D Secure asks the shopper, and the merchant initiated this payment
 """
@@ -20,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from honour.networks.retry_limit import Allowed
 from honour.records.instant import from_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate, CredentialForm, Route
@@ -39,7 +41,7 @@ class Considered(NamedTuple):
 
 
 def consider(
-    payment: Payment, *, routes: Sequence[Route], requested: Sequence[str] | None, blocked: bool, at_us: int
+    payment: Payment, *, routes: Sequence[Route], requested: Sequence[str] | None, allowed: Allowed, at_us: int
 ) -> tuple[Considered, ...]:
     """Every candidate of every route, in the order of the settings, with what speaks against it.
 
@@ -48,13 +50,16 @@ def consider(
     """
     considered = []
     for route in routes:
-        against = tuple(_against_route(payment, route, requested=requested, blocked=blocked, at_us=at_us))
+        against = tuple(_against_route(payment, route, requested=requested, blocked=allowed.blocked, at_us=at_us))
         credential, available = _credential(payment, route)
         for authentication in route.authentications:
+            candidate = Candidate(route.id, authentication, credential)
             reasons = against if available else (*against, "credential_not_available")
+            if candidate in allowed.declined:
+                reasons = (*(("network_rule",) if allowed.blocked else ()), "just_declined", *(r for r in reasons if r != "network_rule"))
             if authentication == "three_ds" and payment.initiator == "merchant":
                 reasons = (*reasons, "shopper_absent")
-            considered.append(Considered(Candidate(route.id, authentication, credential), route, reasons))
+            considered.append(Considered(candidate, route, reasons))
     return tuple(considered)
 
 
@@ -76,7 +81,8 @@ def _against_route(payment: Payment, route: Route, *, requested: Sequence[str] |
         yield "funding_not_supported"
     if payment.installments > route.installments_max:
         yield "installments_not_supported"
-    if card.expires is not None and card.expires < f"{from_us(at_us):%Y-%m}":
+    # A stored card outlives its printed date: tokens and account updaters renew it, so only what a shopper typed is refused.
+    if payment.initiator == "customer" and not card.network_token and card.expires is not None and card.expires < f"{from_us(at_us):%Y-%m}":
         yield "card_expired"
 
 

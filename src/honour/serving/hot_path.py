@@ -138,7 +138,7 @@ class Engine:
         at_us = max(self.log.last_arrived_us, asked_us)
         allowed = self.state.retries.allowed(payment, at_us=at_us)
         history = self.state.book.history(payment.payment_id)
-        considered = consider(payment, routes=self.settings.routes, requested=request.routes, blocked=allowed.blocked, at_us=at_us)
+        considered = consider(payment, routes=self.settings.routes, requested=request.routes, allowed=allowed, at_us=at_us)
         scored = self._scored(payment, [one for one in considered if one.eligible], at_us=at_us)
         draw = draw_for(self.settings.policy.salt, payment.payment_id, history.n_answered + 1)
         decided = decide(
@@ -246,7 +246,7 @@ class Engine:
             attempt_number=history.n_answered + 1,
             action=decided.action,
             attempt=decided.chosen,
-            wait_until=None,
+            wait_until=from_us(decided.wait_until_us) if decided.wait_until_us is not None else None,
             reason=decided.reason,
             ranking=decided.ranking,
             retry=RetryAllowance(
