@@ -37,8 +37,9 @@ class Metrics:
         self._decisions.labels(decision.action, decision.stage, route, decision.reason.code).inc()
 
     def answered(self, status: str, *, route: str | None, source: str) -> None:
-        """Count an answer; `source` is decision or attempt."""
-        self._outcomes.labels(status, route or "", source).inc()
+        """Count an answer; `source` is decision or attempt. Routes that are not configured are counted together: callers name them."""
+        is_known = any(route == known.id for known in self._engine.settings.routes)
+        self._outcomes.labels(status, route if is_known else "other", source).inc()
 
     def disputed(self) -> None:
         """Count a dispute."""
