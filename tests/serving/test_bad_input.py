@@ -10,10 +10,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import structlog
 from shop import Fixed, ask, ask_all, card_number, engine, in_pieces, payment
 
 from honour.records.route import Route
-from honour.records.settings import Settings
+from honour.records.settings import ServingSettings, Settings
 from honour.serving.app import Service
 from honour.serving.server import log_to_stderr
 from honour.stores.sqlite import SqliteLog
@@ -54,7 +55,7 @@ def test_an_unknown_field_is_named(service: Service) -> None:
     ],
 )
 def test_a_value_that_is_not_allowed_is_a_422_with_its_path(service: Service, field: str, value: object, word: str) -> None:
-    problem = _refused(service, payment(**{field: value}))
+    problem = _refused(service, {**payment(), field: value})
     assert problem["type"] == "/docs#bad-input"
     assert [error["path"] for error in problem["errors"]] == [f"$.payment.{field}"]
     assert word in problem["errors"][0]["message"]
@@ -208,7 +209,7 @@ def test_a_body_of_two_megabytes_is_a_413_however_it_is_sent(service: Service, p
 
 
 def test_a_bulk_body_beyond_its_limit_is_a_413() -> None:
-    small = Settings(serving=_serving(bulk_bytes_max=1_000), routes=(Route(id="acq_1"),))
+    small = Settings(serving=ServingSettings(bulk_bytes_max=1_000), routes=(Route(id="acq_1"),))
     body = "\n".join(_attempt_line(f"att_{n}") for n in range(10)).encode()
     for content in (body, in_pieces(body, n_bytes=300)):
         assert _bulk(Service(engine(settings=small)), content).status_code == 413
@@ -292,10 +293,6 @@ def _story(service: Service) -> dict[str, Any]:
     return story
 
 
-def _serving(**changed: int) -> Any:
-    return type(Settings().serving)(**changed)
-
-
 def _attempt_line(attempt_id: str, note: str = "") -> str:
     told = payment(f"pay_{attempt_id}", attributes={"note": note})
     attempted_at = "2026-03-01T11:00:00Z"
@@ -318,6 +315,7 @@ class _on_disk:  # noqa: N801  # reads as a word: with _on_disk(folder) as servi
 
     def __exit__(self, *_: object) -> None:
         self._log.close()
+        structlog.reset_defaults()
 
 
 def _nothing_stays(folder: Path, service: Service, responses: list[httpx.Response], capfd: pytest.CaptureFixture[str]) -> None:

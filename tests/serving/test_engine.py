@@ -37,7 +37,7 @@ def test_the_same_payment_asked_again_before_its_outcome_gets_the_same_bytes() -
 
 def test_a_decline_leads_to_the_second_attempt() -> None:
     shop = engine(model=Fixed())
-    _answer(shop, shop.decide(_request()).answer, "declined", response_code="51")
+    _answer(shop, shop.decide(_request()).answer, "declined", response_code="05")
     second = shop.decide(_request()).answer
     assert (second.attempt_number, second.action) == (2, "attempt")
     assert second.retry.attempts_left == 19
@@ -168,6 +168,18 @@ def test_a_code_of_never_again_ends_every_payment_of_the_card_at_the_merchant() 
         assert (decision.action, decision.reason.code) == ("stop", "network_never_retry")
         assert all("network_rule" in candidate.reasons for candidate in decision.ranking)
     assert shop.decide(_request("pay_3", merchant_id="mer_2")).answer.action == "attempt"
+
+
+def test_a_payment_of_the_merchant_waits_when_the_answer_asks_for_time() -> None:
+    shop = engine(model=Fixed())
+    at = from_us(NOON_US)
+    _answer(shop, shop.decide(_request(at=at, initiator="merchant")).answer, "declined", response_code="51")
+    waiting = shop.decide(_request(at=at, initiator="merchant")).answer
+    assert (waiting.action, waiting.wait_until) == ("wait", from_us(seconds_after_noon(DAY_S)))
+    with pytest.raises(UnknownReference):
+        _answer(shop, waiting, "declined")
+    following = shop.decide(_request(at=waiting.wait_until, initiator="merchant")).answer
+    assert (following.action, following.attempt_number) == ("attempt", 2)
 
 
 def test_a_payment_id_belongs_to_one_merchant() -> None:

@@ -13,7 +13,7 @@ from honour.records.event import AttemptReported, LoggedEvent, OutcomeReported
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
-STATE_SCHEMA = f"1:{SCHEMA_ID}"
+STATE_SCHEMA = f"2:{SCHEMA_ID}"
 """Names what the bytes of a state mean; a snapshot of another one is not read."""
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO, cast
 
 import structlog
 import uvicorn
@@ -86,6 +87,18 @@ def serve(
         _close(engine, snapshots=snapshots)
 
 
+class _Stderr:
+    """Standard error as it is at present. When nobody reads it any more, payments are still decided."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def log_to_stderr() -> None:
     """One JSON object a line on standard error; never a body, never a header."""
     structlog.configure(
@@ -94,7 +107,7 @@ def log_to_stderr() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast(TextIO, _Stderr())),
     )
     # What uvicorn has to say of broken requests may quote them.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
