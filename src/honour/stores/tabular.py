@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from honour.errors import BadInput, MappingBroken
-from honour.features.quality import QualityReport, Refusal, quality_of
-from honour.records.attempt import Attempt, Dispute
+from honour.features.quality import Found, QualityReport, quality_of
+from honour.records.attempt import Attempt
 from honour.records.card_number import holds_card_number
-from honour.records.domain import CURRENCIES, check_payment
-from honour.records.event import AttemptReported, DisputeReported, Event
-from honour.records.instant import to_us
-from honour.records.route import Merchant, Route, RouteCost
-from honour.stores.mapping import Field, Mapping, Unit, check_columns, load_mapping
+from honour.records.domain import check_payment
+from honour.records.event import AttemptReported, Event
+from honour.records.instant import EPOCH, to_us
+from honour.records.route import Merchant, Route
+from honour.stores.beside import Disputes, disputes_of, routes_of
+from honour.stores.cells import Instants, Reader, Unusable, reader_of, text_of
+from honour.stores.cells import minor_units as _minor_units
+from honour.stores.mapping import NEEDED, Field, Mapping, check_columns, field_types, load_mapping
+from honour.stores.table import Cells, Table, read_table
 
 Step = Callable[[str, int, int | None], None]
-Row = dict[str, Any]
-SUFFIXES = (".csv", ".parquet", ".xlsx", ".ndjson", ".jsonl")
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")  # An id made of letters is never taken for a card number.
+_AHEAD_MAX = timedelta(days=1)
 
 
 class Imported(NamedTuple):
@@ -41,205 +43,195 @@ class Imported(NamedTuple):
 
 
 class _Read(NamedTuple):
-    number: int
-    row: Row
-    at: datetime
+    attempt: Attempt
+    same: tuple[str | None, ...]
 
 
-def read_attempts(paths: Sequence[Path], mapping_path: Path, *, with_fees: bool = False, step: Step | None = None) -> Imported:
+def read_attempts(
+    paths: Sequence[Path], mapping_path: Path, *, with_fees: bool = False, now: datetime | None = None, step: Step | None = None
+) -> Imported:
     """Attempts of the files in order of time, and what is wrong with them.
 
     with_fees  also read the fee and dispute files that the mapping names, beside the first file
+    now        later attempts cannot have happened; absent, the clock
 
     A row that cannot be used is left out and stands in the report with its reason; a column that is not there is an error.
+    Disputes come without instants: they arrive when the last attempt of the files did.
     """
     mapping = load_mapping(mapping_path)
-    refusals: list[Refusal] = []
-    reads = sorted(_instants(paths, mapping, refusals, step), key=lambda read: read.at)
-    attempts = [attempt for read, payment_id in _chained(reads, mapping) if (attempt := _attempt(read, payment_id, mapping, refusals))]
-    events: list[tuple[Event, int]] = [(AttemptReported(attempt=attempt), to_us(attempt.happened_at or attempt.attempted_at)) for attempt in attempts]
-    if with_fees and mapping.disputes is not None and attempts:
-        events += [(dispute, events[-1][1]) for dispute in _disputes(mapping, folder=paths[0].parent, delimiter=mapping.file.delimiter)]
+    found = Found()
+    reads = [read for path in paths for read in _reads(path, mapping, found, name=len(paths) > 1, now=now or datetime.now(UTC), step=step)]
+    if not reads and found.refusals and found.n_by_mapping == len(found.refusals):
+        first = found.refusals[0]
+        raise MappingBroken(f"{mapping_path}: none of {found.n_rows} rows can be used; row {first.row}: {first.reason}.")
+    reads.sort(key=lambda read: read.attempt.attempted_at)
+    attempts = list(_chained(reads, mapping))
+    events: list[tuple[Event, int]] = [
+        (AttemptReported(attempt=attempt), to_us(attempt.happened_at or attempt.attempted_at)) for attempt in attempts
+    ]
     events.sort(key=lambda pair: pair[1])
+    disputes = disputes_of(attempts, mapping, folder=paths[0].parent) if with_fees else Disputes([], 0)
+    found.n_unmatched_disputes = disputes.n_unmatched
+    events += [(dispute, events[-1][1]) for dispute in disputes.events]
     return Imported(
         events=events,
-        routes=_routes(attempts, mapping, folder=paths[0].parent) if with_fees else (),
+        routes=routes_of(attempts, mapping, folder=paths[0].parent) if with_fees else (),
         merchants={attempt.payment.merchant_id: mapping.merchant for attempt in attempts},
-        quality=quality_of(attempts, refusals=refusals, identical_rows=_identical(reads, mapping)),
+        quality=quality_of(attempts, found=found, n_disputes=len(disputes.events)),
     )
 
 
-def read_rows(path: Path, *, delimiter: str = ",") -> Iterator[Row]:
-    """Rows of one file as dictionaries by column."""
-    if not path.exists():
-        raise BadInput(f"{path}: no such file.")
-    match path.suffix.lower():
-        case ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                yield from csv.DictReader(file, delimiter=delimiter)
-        case ".ndjson" | ".jsonl":
-            with path.open(encoding="utf-8") as file:
-                yield from (json.loads(line) for line in file if line.strip())
-        case ".parquet":
-            import pyarrow.parquet  # type: ignore[import-untyped]  # pyarrow ships no types; only those who read Parquet need it
-
-            for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
-                yield from batch.to_pylist()
-        case ".xlsx":
-            import openpyxl  # type: ignore[import-untyped]  # no types; only those who read XLSX need it
-
-            cells = openpyxl.load_workbook(path, read_only=True, data_only=True).active.iter_rows(values_only=True)
-            names = [str(name) for name in next(cells)]
-            yield from (dict(zip(names, row, strict=False)) for row in cells)
-        case other:
-            raise BadInput(f"{path}: files ending in {other!r} are not read; allowed: {', '.join(SUFFIXES)}.")
-
-
-def _instants(paths: Sequence[Path], mapping: Mapping, refusals: list[Refusal], step: Step | None) -> Iterator[_Read]:
-    zone, when, number = ZoneInfo(mapping.file.zone), mapping.fields["attempted_at"], 0
-    read = {column for field in mapping.fields.values() for column in (field.column, *field.columns) if column}
-    for path in paths:
-        for at, row in enumerate(read_rows(path, delimiter=mapping.file.delimiter)):
-            number += 1
-            if at == 0:
-                check_columns(mapping, row, path=path)
-            if step is not None and number % 5_000 == 0:
-                step("reading rows", number, None)
-            if any(holds_card_number(str(row[column])) for column in read):
-                refusals.append(Refusal("holds a card number", number))
-                continue
-            try:
-                yield _Read(number, row, _instant(_value(when, row), zone))
-            except (ValueError, TypeError):
-                refusals.append(Refusal("attempted_at is not an instant", number))
-
-
-def _chained(reads: Sequence[_Read], mapping: Mapping) -> Iterator[tuple[_Read, str]]:
-    """Each row with its payment: named by its column, or by the first attempt of its chain."""
-    chaining, named = mapping.payments, mapping.fields.get("payment.payment_id")
-    latest: dict[tuple[str, ...], tuple[datetime, str]] = {}
-    for read in reads:
-        if chaining is None:
-            yield read, str(_value(named, read.row)) if named else ""
+def _reads(path: Path, mapping: Mapping, found: Found, *, name: bool, now: datetime, step: Step | None) -> Iterator[_Read]:
+    table = read_table(path, delimiter=mapping.file.delimiter, encoding=mapping.file.encoding)
+    check_columns(mapping, table.columns, path=path)
+    rows = _Rows(table, mapping, latest=now + _AHEAD_MAX)
+    kept = found.kept
+    empty = [0] * len(table.columns)
+    for place in table.rows:
+        found.n_rows += 1
+        if step is not None and found.n_rows % 5_000 == 0:
+            step("reading rows", found.n_rows, None)
+        where = f"{path.name}:{place.row}" if name else str(place.row)
+        try:
+            if isinstance(place.cells, str):
+                raise Unusable(place.cells)
+            for at, cell in enumerate(place.cells):
+                empty[at] += cell is None or cell == ""
+            attempt = rows.attempt(place.cells)
+            key = (attempt.attempt_id, attempt.status == "unknown")
+            if (stands := kept.get(key)) is not None and stands != attempt:
+                raise Unusable("its attempt_id is that of an earlier row with other content")
+        except Unusable as unusable:
+            found.refuse(unusable.why, row=where, by_mapping=unusable.by_mapping)
             continue
-        key = tuple(str(read.row[column]) for column in chaining.same)
-        before = latest.get(key)
-        if before is not None and (read.at - before[0]).total_seconds() <= chaining.within_s:
-            payment_id = before[1]
-        else:
-            payment_id = f"pay/{_value(mapping.fields['attempt_id'], read.row)}"
-        latest[key] = (read.at, payment_id)
-        yield read, payment_id
+        if stands is not None:
+            found.n_repeated += 1
+            continue
+        kept[key] = attempt
+        found.see(hash(rows.without_id(place.cells)))
+        yield _Read(attempt, rows.same(place.cells))
+    found.n_twofold += rows.instants.n_twofold
+    for column, n in zip(table.columns, empty, strict=True):
+        found.empty_cells[column] = found.empty_cells.get(column, 0) + n
 
 
-def _attempt(read: _Read, payment_id: str, mapping: Mapping, refusals: list[Refusal]) -> Attempt | None:
-    tree: Row = {"payment": {"payment_id": payment_id, "created_at": None, "card": {}}}
-    try:
-        for path, field in mapping.fields.items():
-            value = payment_id if field.source else _value(field, read.row)
-            _place(tree, path.split("."), value)
-        tree["attempted_at"] = read.at
-        amount = mapping.fields["payment.amount_minor"]
-        tree["payment"]["amount_minor"] = _minor(tree["payment"]["amount_minor"], currency=str(tree["payment"]["currency"]), unit=amount.unit)
-        attempt = msgspec.convert(tree, Attempt, strict=False)
-        check_payment(attempt.payment)
-    except _Unlisted as unlisted:
-        refusals.append(Refusal(str(unlisted), read.number))
-        return None
-    except (msgspec.ValidationError, BadInput, ValueError, TypeError) as error:
-        where = error.path if isinstance(error, BadInput) else str(error).rpartition("`$.")[2].rstrip("`") if "`$." in str(error) else "a value"
-        refusals.append(Refusal(f"{where.removeprefix('$.')} is not allowed", read.number))
-        return None
-    return attempt
+class _Rows:
+    """Rows of one file as attempts. With [payments], an attempt has for now the payment that it would be the first of."""
+
+    def __init__(self, table: Table, mapping: Mapping, *, latest: datetime) -> None:
+        self._mapping, self._latest, self._columns = mapping, latest, table.columns
+        types = field_types()
+        self._readers: list[tuple[list[str], str, Field, Reader]] = [
+            (name.split("."), name, field, reader_of(name, field, columns=table.columns, settings=mapping.file, kind=types.get(name)))
+            for name, field in mapping.fields.items()
+            if field.source is None
+        ]
+        self._copies = [name.split(".") for name, field in mapping.fields.items() if field.source is not None]
+        self._same = [table.columns.index(column) for column in mapping.payments.same] if mapping.payments else []
+        numbers = [field for field in mapping.fields.values() if field.format.startswith("unix_")]
+        clocks = {table.columns.index(field.column) for field in numbers if field.column is not None}
+        self._scanned = [at for at in range(len(table.columns)) if at not in clocks]
+        ids = mapping.fields.get("attempt_id", Field())
+        named_by_id = set(ids.named()) - set(mapping.fields["attempted_at"].named())
+        self._beyond_id = [at for at, column in enumerate(table.columns) if column not in named_by_id]
+        self.instants = Instants(zone=mapping.file.zone)
+
+    def attempt(self, cells: Cells) -> Attempt:
+        """The attempt in a row; Unusable when there is none."""
+        if holds_card_number("\n".join(_scanned(cells[at]) for at in self._scanned)):
+            raise Unusable("a cell holds a card number")
+        tree: dict[str, Any] = {"payment": {"card": {}}}
+        for keys, name, field, read in self._readers:
+            value = read(cells)
+            if value is not None:
+                if name in ("attempted_at", "happened_at", "payment.created_at", "payment.deadline_at"):
+                    value = self.instants.read(value, name=name, field=field)
+                _put(tree, keys, value)
+            elif name in NEEDED or name in ("attempt_id", "payment.payment_id"):
+                raise Unusable(f"{name} is missing")
+        self._complete(tree, cells)
+        try:
+            attempt = msgspec.convert(tree, Attempt, strict=False)
+            check_payment(attempt.payment)
+        except msgspec.ValidationError as error:
+            message, _, where = str(error).partition(" - at `$.")
+            raise Unusable(f"{where.rstrip('`')}: {message[0].lower()}{message[1:]}") from None
+        except BadInput as error:
+            raise Unusable(f"{error.path.removeprefix('$.')}: {error.message.partition(';')[0]}") from None
+        return attempt
+
+    def same(self, cells: Cells) -> tuple[str | None, ...]:
+        """What attempts of one payment agree on."""
+        return tuple(text_of(cells[at]) for at in self._same)
+
+    def without_id(self, cells: Cells) -> tuple[str, ...]:
+        """Everything but what only names the attempt."""
+        return tuple(str(cells[at]) for at in self._beyond_id)
+
+    def _complete(self, tree: dict[str, Any], cells: Cells) -> None:
+        """Ids, amount and instants, and what the merchant's terms say where the row does not."""
+        payment, terms, file = tree["payment"], self._mapping.merchant, self._mapping.file
+        if "attempt_id" not in tree:
+            whole = "\x1f".join(f"{name}={cell}" for name, cell in sorted(zip(self._columns, map(str, cells), strict=True)))
+            tree["attempt_id"] = "att_" + hashlib.blake2b(whole.encode(), digest_size=12).hexdigest().translate(_LETTERS)
+        if self._mapping.payments is not None:
+            payment["payment_id"] = f"pay_{tree['attempt_id']}"
+        for keys in self._copies:
+            _put(tree, keys, payment["payment_id"])
+        amount = self._mapping.fields["payment.amount_minor"]
+        payment["amount_minor"] = _minor_units(
+            payment["amount_minor"], currency=str(payment["currency"]), field=amount, decimal=file.decimal
+        )
+        if terms.country is not None:
+            payment.setdefault("merchant_country", terms.country)
+        if terms.mcc is not None:
+            payment.setdefault("mcc", terms.mcc)
+        attempted_at: datetime = tree["attempted_at"]
+        if attempted_at > self._latest:
+            raise Unusable("attempted_at is in the future")
+        if attempted_at < EPOCH:
+            raise Unusable("attempted_at is before 1970")
+        if file.answer_delay_s:
+            tree.setdefault("happened_at", attempted_at + timedelta(seconds=file.answer_delay_s))
+        if tree.get("happened_at", attempted_at) < attempted_at:
+            raise Unusable("happened_at is before attempted_at")
+        if tree.get("happened_at", attempted_at) > self._latest:
+            raise Unusable("happened_at is in the future")
 
 
-class _Unlisted(Exception):
-    """A value that the mapping does not translate."""
-
-
-def _value(field: Field, row: Row) -> Any:
-    if field.columns:
-        return "/".join(str(row[column]) for column in field.columns)
-    if field.column is None:
-        return field.value
-    value = row[field.column]
-    if value is None or value == "":
-        return None
-    if field.values is None:
-        return value
-    told = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    if told not in field.values:
-        raise _Unlisted(f"{field.column} is {told[:40]!r}, which the mapping does not translate")
-    return field.values[told]
-
-
-def _instant(value: Any, zone: ZoneInfo) -> datetime:
-    instant = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
-
-
-def _minor(value: Any, *, currency: str, unit: Unit) -> int:
-    if unit == "minor":
-        return int(value)
-    return round(float(value) * 10.0 ** CURRENCIES.get(currency, 2))
-
-
-def _place(tree: Row, keys: list[str], value: Any) -> None:
-    if value is None:
+def _chained(reads: Sequence[_Read], mapping: Mapping) -> Iterator[Attempt]:
+    """Attempts in order of time, each with its payment: as named, or as the first attempt of its chain."""
+    chaining = mapping.payments
+    if chaining is None:
+        yield from (read.attempt for read in reads)
         return
+    named = [["payment", "payment_id"], *(name.split(".") for name, field in mapping.fields.items() if field.source is not None)]
+    within, latest = timedelta(seconds=chaining.within_s), dict[tuple[str | None, ...], tuple[datetime, str]]()
+    for attempt, same in reads:
+        payment_id, before = attempt.payment.payment_id, latest.get(same)
+        if before is not None and attempt.attempted_at - before[0] <= within:
+            payment_id = before[1]
+            for keys in named:
+                attempt = _with(attempt, keys, payment_id)
+        latest[same] = (attempt.attempted_at, payment_id)
+        yield attempt
+
+
+def _scanned(cell: Any) -> str:
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, float):
+        return str(int(cell)) if abs(cell) < 1e20 else ""
+    return "" if cell is None or isinstance(cell, datetime) else str(cell)
+
+
+def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
     tree[keys[-1]] = value
 
 
-def _identical(reads: Sequence[_Read], mapping: Mapping) -> int:
-    """Rows that equal an earlier one in everything but what makes the attempt's id."""
-    ids = mapping.fields["attempt_id"]
-    instants = mapping.fields["attempted_at"]
-    ignored = ({ids.column, *ids.columns}) - {instants.column, *instants.columns}
-    seen = {tuple(str(value) for name, value in read.row.items() if name not in ignored) for read in reads}
-    return len(reads) - len(seen)
-
-
-def _routes(attempts: Sequence[Attempt], mapping: Mapping, *, folder: Path) -> tuple[Route, ...]:
-    costs = _costs(mapping, folder=folder)
-    taken: dict[str, list[Attempt]] = {}
-    for attempt in attempts:
-        taken.setdefault(attempt.route, []).append(attempt)
-    return tuple(
-        Route(
-            id=route_id,
-            networks=tuple(sorted({attempt.payment.card.network for attempt in sent})),
-            currencies=tuple(sorted({attempt.payment.currency for attempt in sent})),
-            authentications=tuple(sorted({attempt.authentication for attempt in sent})),
-            cost=costs.get(route_id, RouteCost()),
-        )
-        for route_id, sent in sorted(taken.items())
-    )
-
-
-def _costs(mapping: Mapping, *, folder: Path) -> dict[str, RouteCost]:
-    table = mapping.routes
-    if table.fees is None:
-        return {}
-    path, factor = folder / table.fees, 100.0 if table.unit == "major" else 1.0
-    rows = list(read_rows(path, delimiter=mapping.file.delimiter))
-    for column in (table.route, table.approval, table.decline):
-        if rows and column not in rows[0]:
-            raise MappingBroken(f"{path}: no column {column!r}, which the mapping names in [routes]. The file has: {', '.join(rows[0])}.")
-    return {
-        str(row[table.route]): RouteCost(approval_minor=float(row[table.approval]) * factor, decline_minor=float(row[table.decline]) * factor)
-        for row in rows
-    }
-
-
-def _disputes(mapping: Mapping, *, folder: Path, delimiter: str) -> Iterator[DisputeReported]:
-    table = mapping.disputes
-    assert table is not None
-    for row in read_rows(folder / table.file, delimiter=delimiter):
-        for column in (table.payment_id, *table.where):
-            if column not in row:
-                raise MappingBroken(f"{folder / table.file}: no column {column!r}, which the mapping names in [disputes].")
-        if all(str(row[column]) == value for column, value in table.where.items()):
-            payment_id = str(row[table.payment_id])
-            yield DisputeReported(dispute=Dispute(dispute_id=f"dispute/{payment_id}", payment_id=payment_id))
+def _with(record: Any, keys: Sequence[str], value: str) -> Any:
+    """The record with another value at a path."""
+    inner = _with(record[keys[0]] if isinstance(record, dict) else getattr(record, keys[0]), keys[1:], value) if len(keys) > 1 else value
+    return {**record, keys[0]: inner} if isinstance(record, dict) else msgspec.structs.replace(record, **{keys[0]: inner})
