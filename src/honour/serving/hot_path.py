@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -318,8 +319,13 @@ def _on_timeline(at: datetime, *, path: str) -> int:
 
 def _decision_id(payment_id: str, *, seq: int, salt: str) -> str:
     """Letters only: one in a thousand ids with digits would hold what passes for a card number."""
-    digest = hashlib.blake2b(f"{payment_id}\x1f{seq}".encode(), key=hashlib.sha256(salt.encode()).digest(), digest_size=12)
+    digest = hashlib.blake2b(f"{payment_id}\x1f{seq}".encode(), key=_key(salt), digest_size=12)
     return f"dec_{digest.hexdigest().translate(_LETTERS)}"
+
+
+@lru_cache(maxsize=8)
+def _key(salt: str) -> bytes:
+    return hashlib.sha256(salt.encode()).digest()
 
 
 def _without_salt(settings: Settings) -> Settings:
