@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from shop import Fixed, ask, engine, payment, refs
@@ -132,3 +133,10 @@ def test_health_and_readiness_name_the_bundle(service: Service) -> None:
 
 def test_the_document_is_the_same_every_time() -> None:
     assert openapi.document() is openapi.document()
+
+
+@pytest.mark.parametrize("payment_id", ["a/b", "a b", "ü", "?x", "%41", "a+b", "\x00", "/", "x/"])
+def test_a_story_is_found_whatever_characters_its_payment_has(service: Service, payment_id: str) -> None:
+    assert ask(service, "POST", "/v1/decisions", json={"payment": payment(payment_id)}).status_code == 200
+    story = ask(service, "GET", f"/v1/payments/{quote(payment_id, safe='')}")
+    assert (story.status_code, story.json()["payment_id"]) == (200, payment_id)

@@ -52,7 +52,7 @@ def pages(engine: Engine, *, metrics_text: Callable[[], bytes], problem_of: Call
         return _problem(problem_of(error))
 
     routes = [
-        Route("/v1/payments/{payment_id}", payment),
+        Route("/v1/payments/{payment_id:path}", payment),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),
