@@ -1,0 +1,8 @@
+"""What the tests of stores share: the module `table_kit` beside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
