@@ -77,13 +77,15 @@ def test_the_document_of_the_api(golden: Golden) -> None:
 
 
 def _shown(response: httpx.Response) -> str:
-    """Indented, and without the one number that differs on every run."""
+    """Indented, to six digits, and without the one number that differs on every run."""
     return json.dumps(_masked(response.json()), indent=2) + "\n"
 
 
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: 0 if key == "elapsed_us" and isinstance(one, int) else _masked(one) for key, one in value.items()}
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
     return [_masked(one) for one in value] if isinstance(value, list) else value
 
 
