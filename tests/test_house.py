@@ -57,12 +57,12 @@ def test_a_function_has_sixty_lines_beyond_its_docstring(n_lines: int, passes: b
     assert (_said(tidy.size_findings(_tree(src__honour__a_py=source))) == []) is passes
 
 
-def test_imports_count_own_modules_one_by_one_foreign_packages_once_and_the_standard_library_not() -> None:
+def test_imports_count_packages_once_and_neither_the_standard_library_nor_records_and_errors() -> None:
     library = "import os, re, json, csv, math, time, enum, sys, ast, io, abc, cmath\n"
     foreign = "import numpy as np\nimport numpy.linalg\nfrom numpy import array\n"
-    own = "".join(f"from honour.records.m{index} import a, b\n" for index in range(9))
+    own = "".join(f"from honour.p{index}.m import a, b\nfrom honour.p{index}.n import c\n" for index in range(9))
     assert _said(tidy.size_findings(_tree(src__honour__a_py=library + foreign + own))) == []
-    assert "11 imported modules" in _said(tidy.size_findings(_tree(src__honour__a_py=foreign + own + "import honour.errors\n")))[0]
+    assert "11 imported packages" in _said(tidy.size_findings(_tree(src__honour__a_py=foreign + own + "import honour.q\nfrom honour.records.card import x\n")))[0]
 
 
 def test_public_modules_classes_functions_and_methods_say_what_the_reader_gets() -> None:
