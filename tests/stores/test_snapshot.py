@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from honour.stores.snapshot import read_snapshot, write_snapshot
+from honour.stores.snapshot import drop_ahead, read_snapshot, write_snapshot
 
 
 def seqs(folder: Path) -> list[int]:
@@ -62,19 +62,24 @@ def test_a_snapshot_of_another_catalogue_is_passed_over(tmp_path: Path) -> None:
     assert read_snapshot(tmp_path, schema="new", seq_max=9) is None
 
 
-def test_a_snapshot_ahead_of_the_log_is_not_used_and_never_looked_at_again(tmp_path: Path) -> None:
-    write_snapshot(tmp_path, b"known", seq=5, schema="s")
-    write_snapshot(tmp_path, b"of events that are gone", seq=9, schema="s")
+def test_a_snapshot_ahead_of_the_log_is_passed_over_and_left_alone(tmp_path: Path) -> None:
+    for seq in (5, 9):
+        write_snapshot(tmp_path, b"state", seq=seq, schema="s")
     found = read_snapshot(tmp_path, schema="s", seq_max=7)
     assert found is not None
-    assert found.state == b"known"
-    again = read_snapshot(tmp_path, schema="s", seq_max=100)
-    assert again is not None
-    assert again.state == b"known"
+    assert found.seq == 5
+    assert "ahead of the log, which ends at 7" in found.passed_over[0]
+    assert seqs(tmp_path) == [5, 9]
 
 
-def test_a_new_snapshot_replaces_those_ahead_of_it(tmp_path: Path) -> None:
-    for seq in (500, 600):
-        write_snapshot(tmp_path, b"of a log that was replaced by a copy", seq=seq, schema="s")
-    write_snapshot(tmp_path, b"state", seq=150, schema="s")
-    assert seqs(tmp_path) == [150]
+def test_the_writer_of_a_log_restored_from_a_copy_drops_what_the_log_never_saw(tmp_path: Path) -> None:
+    for seq in (50, 500, 600):
+        write_snapshot(tmp_path, b"before the copy was put back", seq=seq, schema="s")
+    assert drop_ahead(tmp_path, seq_max=550) == ("0000000000000600.snapshot",)
+    assert seqs(tmp_path) == [500]
+
+
+def test_a_slow_writer_takes_nothing_away_from_a_newer_snapshot(tmp_path: Path) -> None:
+    for seq in (100, 600, 150):
+        write_snapshot(tmp_path, b"state", seq=seq, schema="s")
+    assert seqs(tmp_path) == [100, 150, 600]

@@ -10,29 +10,30 @@ from honour.records.event import Event, LoggedEvent
 
 
 class EventLog(Protocol):
-    """Durable, ordered, append-only. The order of `append` is the order of `seq`.
-
-    last_seq         position of the newest event; 0 when empty
-    last_arrived_us  its arrival time; 0 when empty
-    why_unavailable  why nothing can be kept at present, or None
-    """
+    """Durable, ordered, append-only. The order of `append` is the order of `seq`."""
 
     @property
-    def last_seq(self) -> int: ...
+    def last_seq(self) -> int:
+        """Position of the newest event taken in; 0 when empty."""
+        ...
 
     @property
-    def last_arrived_us(self) -> int: ...
+    def last_arrived_us(self) -> int:
+        """Its arrival time; 0 when empty."""
+        ...
 
     @property
-    def why_unavailable(self) -> str | None: ...
+    def why_unavailable(self) -> str | None:
+        """Why nothing can be kept at present, or None."""
+        ...
 
     def append(self, event: Event, *, arrived_us: int) -> Future[LoggedEvent]:
         """Take one event in; the future holds it once it is durable, and cannot be cancelled.
 
         Its position is `last_seq` as soon as this returns. An `arrived_us` before the last one is raised to it.
         Raises Contradiction when an event with the same key was taken in before, and LogUnavailable when nothing can be kept:
-        then nothing happened. The future fails with LogUnavailable when it could not be made durable; then neither it nor
-        anything appended after it is in the log, and `recover` must be called before more is taken in.
+        then nothing happened. The future fails with LogUnavailable when it is not known to be durable, as does everything
+        appended after it; `recover` then reads what the log holds. Sent again, an event that was kept after all is refused.
         """
         ...
 

@@ -1,14 +1,14 @@
 """Snapshots of the online state: written whole, checked when read, the newest sound one wins.
 
 A file is one line of JSON (seq, schema, SHA-256 of the rest) and the state's bytes. A snapshot ahead of the log saw events that the
-log does not hold (one restored from a copy, say); it is deleted, for when the log has grown past it, it would look sound.
+log does not hold (it was restored from a copy, say). It is passed over, and whoever writes the log must `drop_ahead` before writing:
+when the log has grown past it, it would look sound.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,8 +47,8 @@ def write_snapshot(folder: Path, state: bytes, *, seq: int, schema: str) -> Path
     os.replace(beside, path)
     _synchronise_folder(folder)
     there = sorted(folder.glob(f"*{_SUFFIX}"), reverse=True)
-    for other in there[: there.index(path)] + there[there.index(path) + KEPT :]:
-        other.unlink(missing_ok=True)
+    for old in there[there.index(path) + KEPT :]:
+        old.unlink(missing_ok=True)
     return path
 
 
@@ -65,14 +65,23 @@ def read_snapshot(folder: Path, *, schema: str, seq_max: int) -> Snapshot | None
         if header.schema != schema:
             passed_over.append(f"{path.name}: of another feature catalogue")
         elif header.seq > seq_max:
-            passed_over.append(f"{path.name}: ahead of the log, which ends at {seq_max}; deleted")
-            with suppress(OSError):
-                path.unlink()
+            passed_over.append(f"{path.name}: ahead of the log, which ends at {seq_max}")
         elif hashlib.sha256(state).hexdigest() != header.sha256:
             passed_over.append(f"{path.name}: its content does not match its checksum")
         else:
             return Snapshot(header.seq, state, tuple(passed_over))
     return None
+
+
+def drop_ahead(folder: Path, *, seq_max: int) -> tuple[str, ...]:
+    """Delete snapshots of events that the log, which ends at `seq_max`, does not hold; their names.
+
+    Only for the process that holds the right to write the log: for any other, the log may have grown meanwhile.
+    """
+    ahead = [path for path in sorted(folder.glob(f"*{_SUFFIX}")) if path.stem.isdigit() and int(path.stem) > seq_max]
+    for path in ahead:
+        path.unlink(missing_ok=True)
+    return tuple(path.name for path in ahead)
 
 
 def _synchronise_folder(folder: Path) -> None:

@@ -201,7 +201,9 @@ class SqliteLog:
             self._looker = self._connect(writes=not self._read_only)
             self._check_format(self._looker)
             if not self._read_only:
-                self._looker.execute("PRAGMA journal_mode = WAL")
+                (mode,) = self._looker.execute("PRAGMA journal_mode = WAL").fetchone()
+                if mode != "wal":
+                    raise LogUnavailable(f"{self._path}: this file system gives journal mode {mode}, not WAL. Use a local disk.")
                 self._writer = self._connect(writes=True)
                 self._writer.executescript(_SCHEMA.format(format=FORMAT))
             if is_new:
@@ -284,7 +286,7 @@ class SqliteLog:
                     one.future.set_result(one.logged)
 
     def _commit(self, rows: Sequence[_Row]) -> None:
-        """One transaction for all, or none of them."""
+        """All of them in one commit, or none."""
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             self._writer.executemany(_INSERT, rows)
