@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -54,17 +55,17 @@ CASES = (
 )
 
 
-def run(*, seconds: float, n_past: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Results of all cases, each measured for about `seconds` after a warm-up."""
+def run(*, seconds: float, repeats: int, n_past: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Results of all cases, each measured `repeats` times for about `seconds` after a warm-up; figures are medians of the repeats."""
     results = []
-    with tempfile.TemporaryDirectory(prefix="honour-bench-") as kept:
+    with tempfile.TemporaryDirectory(prefix="honour-bench-") as kept, _cores() as server_core:
         folder = Path(kept)
         say(f"training {made.N_TREES} trees with {made.N_LEAVES} leaves, writing {n_past} past attempts")
         made.bundle(folder / "bundle")
         made.past(folder / "past", n_attempts=n_past)
         for case in CASES:
-            with _server(case, folder) as (port, pid):
-                result = _measured(case, port=port, seconds=seconds)
+            with _server(case, folder, core=server_core) as (port, pid):
+                result = _measured(case, port=port, seconds=seconds, repeats=repeats)
                 result["server_memory_mb"] = round(_resident_mb(pid), 1)
             results.append(result)
             say(line_of(result))
@@ -75,26 +76,32 @@ def line_of(result: dict[str, Any]) -> str:
     """One row of the table."""
     offered = f"{result['offered_per_s']:g}/s" if result["offered_per_s"] else "closed loop"
     figures = "  ".join(f"{result[name]:7.2f}" for name in ("p50_ms", "p99_ms", "p999_ms"))
-    return f"{result['case']:44} {offered:>12} {result['decisions_per_s']:9.0f}/s  {figures} ms"
+    overloaded = "  overloaded" if result["is_overloaded"] else ""
+    return f"{result['case']:44} {offered:>12} {result['decisions_per_s']:9.0f}/s  {figures} ms{overloaded}"
 
 
-def _measured(case: Case, *, port: int, seconds: float) -> dict[str, Any]:
+def _measured(case: Case, *, port: int, seconds: float, repeats: int) -> dict[str, Any]:
+    n = int(seconds * (case.rate or 1_000))
+    _figures(case, port=port, n=500, prefix="warm")
+    runs = [_figures(case, port=port, n=n, prefix=f"pay{repeat}") for repeat in range(repeats)]
+    figures = {name: round(statistics.median(run[name] for run in runs), 3) for name in runs[0]}
+    told = {"case": case.name, "candidates": case.n_routes, "offered_per_s": case.rate, "n": n * repeats, **figures}
+    return told | {"is_overloaded": case.rate is not None and figures["decisions_per_s"] < 0.97 * case.rate}
+
+
+def _figures(case: Case, *, port: int, n: int, prefix: str) -> dict[str, float]:
     follow = _outcome_of if case.with_outcomes else None
     load = Load("127.0.0.1", port, n_connections=32 if case.rate is not None else 16)
     try:
-        _timed(load, case, n=500, prefix="warm", follow=follow)
-        n = int(seconds * case.rate) if case.rate is not None else int(seconds * 1_500)
-        decisions, outcomes = _timed(load, case, n=n, prefix="pay", follow=follow)
+        decisions, outcomes = _timed(load, case, n=n, prefix=prefix, follow=follow)
     finally:
         load.close()
     if decisions.n_refused or outcomes.n_refused:
         raise SystemExit(f"{case.name}: {decisions.n_refused + outcomes.n_refused} answers were not 200")
-    result = {"case": case.name, "candidates": case.n_routes, "offered_per_s": case.rate, "n": len(decisions.latencies_s)}
-    n_decisions = n
-    result |= {"decisions_per_s": round(n_decisions / decisions.wall_s, 1), **_quantiles(decisions)}
+    figures = {"decisions_per_s": n / decisions.wall_s, **_quantiles(decisions)}
     if outcomes.latencies_s:
-        result |= {f"outcome_{name}": value for name, value in _quantiles(outcomes).items()}
-    return result
+        figures |= {f"outcome_{name}": value for name, value in _quantiles(outcomes).items()}
+    return figures
 
 
 def _timed(load: Load, case: Case, *, n: int, prefix: str, follow: Callable[[bytes], bytes] | None) -> tuple[Timings, Timings]:
@@ -116,7 +123,18 @@ def _quantiles(timings: Timings) -> dict[str, float]:
 
 
 @contextmanager
-def _server(case: Case, folder: Path) -> Iterator[tuple[int, int]]:
+def _cores() -> Iterator[int]:
+    """The core of the server; the load generator keeps to the others, if there are any."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, set(others) or {first})
+    try:
+        yield first
+    finally:
+        os.sched_setaffinity(0, {first, *others})
+
+
+@contextmanager
+def _server(case: Case, folder: Path, *, core: int) -> Iterator[tuple[int, int]]:
     """A server on its own copy of the past: its port and process id."""
     arguments = ["floor"]
     data = folder / "data"
@@ -125,7 +143,7 @@ def _server(case: Case, folder: Path) -> Iterator[tuple[int, int]]:
         arguments = ["honour", str(data), str(case.n_routes), str(folder / "bundle")]
     process = subprocess.Popen([sys.executable, str(HERE / "server.py"), *arguments], stdout=subprocess.PIPE, text=True)
     try:
-        os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+        os.sched_setaffinity(process.pid, {core})
         assert process.stdout is not None
         line = process.stdout.readline()
         if "http://" not in line:

@@ -1,6 +1,6 @@
 """All benchmarks, into results/latest.json, with the machine and the versions they ran on.
 
-python benchmarks/run.py [--seconds S] [--past N]
+python benchmarks/run.py [--seconds S] [--repeats R] [--past N]
 """
 
 from __future__ import annotations
@@ -29,14 +29,12 @@ _PACKAGES = ("honour", "uvicorn", "uvloop", "httptools", "msgspec", "numpy", "on
 def main() -> None:
     """Measure, print the table, write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=8.0, help="measured time of each case")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured time of each repeat")
+    parser.add_argument("--repeats", type=int, default=3, help="repeats of each case; figures are medians of them")
     parser.add_argument("--past", type=int, default=20_000, help="attempts in the log before the first decision")
     arguments = parser.parse_args()
-    if len(os.sched_getaffinity(0)) > 1:
-        # The lowest core is the server's.
-        os.sched_setaffinity(0, os.sched_getaffinity(0))
     say(f"{'case':44} {'offered':>12} {'decisions':>11}  {'p50':>7}  {'p99':>7}  {'p99.9':>7}")
-    results = decide.run(seconds=arguments.seconds, n_past=arguments.past, say=say)
+    results = decide.run(seconds=arguments.seconds, repeats=arguments.repeats, n_past=arguments.past, say=say)
     written = {"measured_at": f"{datetime.now(tz=UTC):%Y-%m-%d}", "machine": machine(), "excludes": EXCLUDES, "cases": results}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=2) + b"\n")
@@ -44,7 +42,7 @@ def main() -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What it ran on: processor, cores, system, versions, commit."""
+    """What it ran on: cpu, cores, system, versions, commit."""
     versions = {}
     for package in _PACKAGES:
         try:
@@ -53,8 +51,9 @@ def machine() -> dict[str, Any]:
             continue
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     return {
-        "processor": _processor(),
+        "cpu": _cpu(),
         "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "versions": versions,
@@ -62,7 +61,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def _cpu() -> str:
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()

@@ -268,24 +268,27 @@ def _replay_rows(rows: Sequence[ServedRow], *, routes: Sequence[Route], bundle: 
     place = {route.id: at for at, route in enumerate(routes)}
     p_approve = np.zeros((len(rows), len(routes)))
     p_logging = np.zeros((len(rows), len(routes)))
+    could = np.zeros((len(rows), len(routes)), dtype=np.bool_)
     for at, row in enumerate(rows):
         p = bundle.model.predict_many(row.served)
         for number, candidate in enumerate(row.candidates):
             if candidate[1] == row.sent[1] and candidate[0] in place:
                 p_approve[at, place[candidate[0]]] = p[number]
-                p_logging[at, place[candidate[0]]] = 1.0 if row.propensities is None else row.propensities[number]
+                could[at, place[candidate[0]]] = True
+                p_logging[at, place[candidate[0]]] = row.propensities[number] if row.propensities is not None else 0.0
     chosen = np.array([place[row.sent[0]] for row in rows])
     payments = np.array([row.payment.payment_id for row in rows])
     estimated = any(row.propensities is None for row in rows)
     if estimated:
         # What Honour chose and what somebody else chose are one log here: its propensities are estimated as a whole.
         known = np.concatenate([bundle.model.encoder.encode(row.served)[:1] for row in rows])[:, : len(rows[0].served.payment)]
-        p_logging = (p_logging > 0.0) * estimated_propensities(known, chosen=chosen, n_routes=len(routes), payments=payments)
+        p_logging = could * estimated_propensities(known, chosen=chosen, n_routes=len(routes), payments=payments)
     return ReplayRows(
         routes=tuple(routes),
         chosen=chosen,
         approved=np.array([float(row.approved) for row in rows]),
         p_approve=p_approve,
+        could=could,
         p_logging=p_logging / p_logging.sum(axis=1, keepdims=True),
         amounts=np.array([row.payment.amount_minor for row in rows]),
         merchants=np.array([row.payment.merchant_id for row in rows]),

@@ -24,7 +24,8 @@ class ReplayRows(NamedTuple):
     chosen       (n,)   route that was
     approved     (n,)   1.0 or 0.0
     p_approve    (n, K) by a model fitted on earlier attempts
-    p_logging    (n, K) probability of each route under the policy that made the log
+    could        (n, K) whether the route could take the attempt at all
+    p_logging    (n, K) probability of each route under the policy that made the log; 0 where it could not
     amounts      (n,)   minor units; merchants (n,) ids; payments (n,) ids
     estimated    the logging probabilities are an estimate
     """
@@ -33,6 +34,7 @@ class ReplayRows(NamedTuple):
     chosen: NDArray[np.intp]
     approved: Floats
     p_approve: Floats
+    could: NDArray[np.bool_]
     p_logging: Floats
     amounts: NDArray[np.int64]
     merchants: NDArray[Any]
@@ -91,7 +93,7 @@ def _report(rows: ReplayRows, policy: str, *, p_target: Floats, values: Floats, 
 def _p_target(rows: ReplayRows, policy: str, *, values: Floats) -> Floats:
     """(n, K) probabilities of the named policy; a fixed route that could not take an attempt leaves it where it went."""
     n, k = rows.p_approve.shape
-    could = rows.p_logging > 0.0
+    could = rows.could
     if policy == LOGGED:
         best = rows.chosen
     elif policy.startswith("fixed:"):

@@ -60,7 +60,9 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 class Model(Protocol):
     """What the engine asks of a bundle's model."""
 
-    def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]: ...
+    def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]:
+        """Calibrated probability of each candidate, in the order given: (n_candidates,)."""
+        ...
 
 
 class Answered(NamedTuple, Generic[Answer]):
