@@ -25,7 +25,7 @@ IMPORTS_MAX_OF = {"src/honour/loop.py": 16, "src/honour/demo.py": 16}
 
 CODE = (".py",)
 TEXT = (".py", ".md", ".toml", ".yml", ".yaml", ".cfg", ".ini", ".sh", ".csv", ".json", ".ndjson", ".txt", ".html", ".js", ".css", "")
-ENTRY_POINTS = {"honour", "honour.__main__", "honour.cli.main"}
+ENTRY_POINTS = {"honour", "honour.cli.__main__", "honour.cli.main"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -62,7 +62,10 @@ def test_imports_count_packages_once_and_neither_the_standard_library_nor_record
     foreign = "import numpy as np\nimport numpy.linalg\nfrom numpy import array\n"
     own = "".join(f"from honour.p{index}.m import a, b\nfrom honour.p{index}.n import c\n" for index in range(9))
     assert _said(tidy.size_findings(_tree(src__honour__a_py=library + foreign + own))) == []
-    assert "11 imported packages" in _said(tidy.size_findings(_tree(src__honour__a_py=foreign + own + "import honour.q\nfrom honour.records.card import x\n")))[0]
+    assert (
+        "11 imported packages"
+        in _said(tidy.size_findings(_tree(src__honour__a_py=foreign + own + "import honour.q\nfrom honour.records.card import x\n")))[0]
+    )
 
 
 def test_public_modules_classes_functions_and_methods_say_what_the_reader_gets() -> None:

@@ -87,7 +87,15 @@ def demo(data_dir: Path, *, payments: int, seeds: int, step: Step) -> DemoResult
     where = DataDir(data_dir)
     loop.write_settings(where.settings, settings)
     with where.log(read_only=False) as log:
-        log.append_many(_arriving(history(world, policy=random_route(world, plain_share=PLAIN_SHARE), step=lambda n: step("simulating a month of history", n, payments))))
+        log.append_many(
+            _arriving(
+                history(
+                    world,
+                    policy=random_route(world, plain_share=PLAIN_SHARE),
+                    step=lambda n: step("simulating a month of history", n, payments),
+                )
+            )
+        )
     trained = loop.train(data_dir, out=None, until=None, holdout_days=7.0, seed=1, step=step)
     return _play(data_dir, world, trained=trained, settings=settings, seeds=seeds, step=step)
 
@@ -125,7 +133,9 @@ def simulate(out: Path, *, scenario: str, payments: int, seed: int, step: Step) 
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f".{out.name}.part")
     with beside.open("wb") as file:
-        for reported in history(world, policy=random_route(world, seed=seed, plain_share=PLAIN_SHARE), step=lambda n: step("simulating", n, payments)):
+        for reported in history(
+            world, policy=random_route(world, seed=seed, plain_share=PLAIN_SHARE), step=lambda n: step("simulating", n, payments)
+        ):
             attempt = reported.attempt
             file.write(msgspec.json.encode({"type": "attempt"} | msgspec.to_builtins(attempt)) + b"\n")
             n_attempts += 1
@@ -152,7 +162,7 @@ def _clear(data_dir: Path) -> None:
 def curl_lines(port: int) -> str:
     """Two requests to try on the server of the demo."""
     payment = (
-        '{"payment": {"payment_id": "pay_01", "merchant_id": "mer_retail_br", "amount_minor": 12900, "currency": "BRL", "merchant_country": "BR", '
+        '{"payment": {"payment_id": "pay_01", "merchant_id": "mer_retail_br", "amount_minor": 12900, "currency": "BRL", '
         '"card": {"card_id": "crd_1", "bin": "41111111", "network": "visa", "funding": "credit", "issuer_country": "BR"}}}'
     )
     return (

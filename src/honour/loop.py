@@ -192,7 +192,9 @@ def train(data_dir: Path, *, out: Path | None, until: datetime | None, holdout_d
     folder = out or where.bundle
     bundle_id = write_bundle(folder, trained=trained, state=state.features.to_bytes())
     card = trained.training
-    return Trained(path=str(folder), bundle_id=bundle_id, n_rows=card.n_rows, calibrator=card.calibrator, metrics=card.metrics, training=card)
+    return Trained(
+        path=str(folder), bundle_id=bundle_id, n_rows=card.n_rows, calibrator=card.calibrator, metrics=card.metrics, training=card
+    )
 
 
 def evaluate(model: Path, *, data: Path, mapping: Path | None, step: Step) -> Judgement:
@@ -225,7 +227,14 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def replay(
-    data_dir: Path, *, model: Path | None, policies: Sequence[str], fee_route: str | None, fee_multiples: Sequence[float], settings: Settings, step: Step
+    data_dir: Path,
+    *,
+    model: Path | None,
+    policies: Sequence[str],
+    fee_route: str | None,
+    fee_multiples: Sequence[float],
+    settings: Settings,
+    step: Step,
 ) -> Replayed:
     """What other policies would have earned on the log's attempts after the bundle's training range."""
     bundle = load_bundle(model or DataDir(data_dir).bundle)
@@ -238,7 +247,10 @@ def replay(
         raise BadInput(f"--fee-route: no route {fee_route!r}; allowed: {', '.join(route.id for route in routes)}.")
     step("computing features", 0, None)
     asked = served_rows(
-        _all_events(data_dir), state=State(), after_us=bundle.manifest.training.until_us, candidates_of=lambda attempt: _same_form(attempt, routes)
+        _all_events(data_dir),
+        state=State(),
+        after_us=bundle.manifest.training.until_us,
+        candidates_of=lambda attempt: _same_form(attempt, routes),
     )
     known = {route.id for route in routes}
     rows = [row for row in asked if row.sent[0] in known]
@@ -317,9 +329,7 @@ def _same_form(attempt: Attempt, routes: Sequence[Route]) -> list[Candidate]:
 
 def _with_fees(route: Route, multiple: float) -> Route:
     cost = route.cost
-    return msgspec.structs.replace(
-        route, cost=type(cost)(**{name: getattr(cost, name) * multiple for name in cost.__struct_fields__})
-    )
+    return msgspec.structs.replace(route, cost=type(cost)(**{name: getattr(cost, name) * multiple for name in cost.__struct_fields__}))
 
 
 def _all_events(data_dir: Path) -> list[LoggedEvent]:

@@ -53,7 +53,7 @@ def test_a_wrong_value_is_named_with_its_place_and_what_is_allowed(tmp_path: Pat
 
 
 def test_a_file_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match="no such file. Make one to start from with `honour init DIR`"):
+    with pytest.raises(BadSettings, match=r"no such file\. Make one to start from with `honour init DIR`"):
         load_settings(tmp_path / "none.toml", environment={})
 
 

@@ -50,7 +50,9 @@ def test_every_row_says_where_it_comes_from_and_names_a_network_once() -> None:
         assert row.effective_from or row.disputed
 
 
-@given(st.lists(st.tuples(st.integers(0, 60 * 24), st.sampled_from(["approved", "declined", "failed"])), max_size=60), st.integers(0, 62 * 24))
+@given(
+    st.lists(st.tuples(st.integers(0, 60 * 24), st.sampled_from(["approved", "declined", "failed"])), max_size=60), st.integers(0, 62 * 24)
+)
 def test_windows_of_visa_are_exact_and_an_approval_starts_them_anew(answers: list[tuple[int, str]], now_h: int) -> None:
     timeline = [(START_US + hour * 3_600_000_000, status) for hour, status in sorted(answers) if hour <= now_h]
     now_us = START_US + now_h * 3_600_000_000
@@ -109,7 +111,10 @@ def test_a_network_without_published_limits_sets_none() -> None:
     assert RetryCounter().allowed(payment(network="jcb"), at_us=START_US) == Allowed()
 
 
-@given(st.lists(st.tuples(st.integers(0, 80), st.sampled_from(["approved", "declined"]), st.sampled_from(["41", "51", None])), max_size=30), st.integers(0, 30))
+@given(
+    st.lists(st.tuples(st.integers(0, 80), st.sampled_from(["approved", "declined"]), st.sampled_from(["41", "51", None])), max_size=30),
+    st.integers(0, 30),
+)
 def test_forgetting_in_between_leaves_the_same_bytes(answers: list[tuple[int, str, str | None]], cut: int) -> None:
     whole, halved = RetryCounter(), RetryCounter()
     for index, (day, status, code) in enumerate(sorted(answers, key=lambda answer: answer[0])):

@@ -120,7 +120,9 @@ def test_without_a_model_the_static_order_decides_and_tried_routes_come_last() -
     chosen = decided(p_approve=None, fallback_order=("acq_b", "acq_a")).chosen
     assert chosen is not None
     assert (chosen.route, chosen.propensity) == ("acq_b", 1.0)
-    after = decided(p_approve=None, fallback_order=("acq_b", "acq_a"), history=History(n_answered=1, first_us=AT_US, routes_tried=("acq_b",)))
+    after = decided(
+        p_approve=None, fallback_order=("acq_b", "acq_a"), history=History(n_answered=1, first_us=AT_US, routes_tried=("acq_b",))
+    )
     assert after.chosen is not None
     assert after.chosen.route == "acq_a"
 

@@ -45,7 +45,9 @@ def import_(
     from honour import loop  # Training libraries; serving does without them.
 
     with show.progress() as step:
-        result = loop.import_attempts(files, mapping=mapping, data_dir=data, since=_utc(since), until=_utc(until), dry_run=dry_run, step=step)
+        result = loop.import_attempts(
+            files, mapping=mapping, data_dir=data, since=_utc(since), until=_utc(until), dry_run=dry_run, step=step
+        )
     if json:
         show.as_json(result)
         return
@@ -55,13 +57,17 @@ def import_(
         show.out(f"Wrote {result.settings_written} with {result.n_routes} routes.")
 
 
-features_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Point-in-time features: build a training set, verify what was served.")
+features_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Point-in-time features: build a training set, verify what was served."
+)
 
 
 @features_app.command("build")
 def features_build(
     data: Path = DATA,
-    out: Path | None = typer.Option(None, "--out", help="Parquet file to write. Default: training/<content hash>.parquet in the data folder."),
+    out: Path | None = typer.Option(
+        None, "--out", help="Parquet file to write. Default: training/<content hash>.parquet in the data folder."
+    ),
     json: bool = JSON,
 ) -> None:
     """Write a training set in which every row sees only what had arrived when its attempt was sent."""
@@ -88,7 +94,9 @@ def features_verify(data: Path = DATA, json: bool = JSON) -> None:
         rows = [[row.feature, str(row.n), str(row.mismatch), str(row.missing), str(row.extra)] for row in report.features]
         show.table("Served against recomputed", ["feature", "compared", "mismatch", "missing", "extra"], rows)
         skipped = f", {report.skipped} without features or of another catalogue left out" if report.skipped else ""
-        show.out(f"{report.decisions} decisions, {report.candidates} candidates{skipped}: {'they agree' if report.agrees else 'THEY DIFFER'}.")
+        show.out(
+            f"{report.decisions} decisions, {report.candidates} candidates{skipped}: {'they agree' if report.agrees else 'THEY DIFFER'}."
+        )
     if not report.agrees:
         raise typer.Exit(1)
 
@@ -108,7 +116,9 @@ def simulate(
     if json:
         show.as_json(result)
     else:
-        show.out(f"{result.n_payments} payments, {result.n_attempts} attempts, approval rate of attempts {result.attempt_approval_rate:.3f}: {out}")
+        show.out(
+            f"{result.n_payments} payments, {result.n_attempts} attempts, {result.attempt_approval_rate:.3f} of attempts approved: {out}"
+        )
 
 
 def _utc(instant: datetime | None) -> datetime | None:

@@ -41,7 +41,9 @@ def examine(config: Path | None, *, data_dir: Path | None) -> list[Finding]:
     except HonourError as error:
         return [*findings, Finding(what="configuration", ok=False, detail=str(error))]
     where = str(config) if config else "none found, defaults hold"
-    findings.append(Finding(what="configuration", ok=True, detail=f"{where}: {len(settings.routes)} routes, {len(settings.merchants)} merchants"))
+    findings.append(
+        Finding(what="configuration", ok=True, detail=f"{where}: {len(settings.routes)} routes, {len(settings.merchants)} merchants")
+    )
     findings.append(Finding(what="routes", ok=bool(settings.routes), detail=_routes(settings)))
     findings.append(_checked("data folder", lambda: _room(Path(settings.data.dir))))
     findings.append(_checked("event log", lambda: _log(Path(settings.data.dir))))

@@ -37,7 +37,9 @@ def train(
     from honour import loop  # Training libraries; serving does without them.
 
     with show.progress() as step:
-        trained = loop.train(data, out=out, until=until.replace(tzinfo=UTC) if until else None, holdout_days=holdout_days, seed=seed, step=step)
+        trained = loop.train(
+            data, out=out, until=until.replace(tzinfo=UTC) if until else None, holdout_days=holdout_days, seed=seed, step=step
+        )
     if json:
         show.as_json(trained)
         return
@@ -66,21 +68,33 @@ def evaluate(
         return
     title = f"{judged.n} attempts from {from_us(judged.first_us):%Y-%m-%d} to {from_us(judged.last_us):%Y-%m-%d}, after the training range"
     _metrics(title, {**judged.metrics, **{f"gain over {name}": gain for name, gain in judged.gains.items()}})
-    rows = [[segment.name, str(segment.n), *(show.figure(segment.metrics.get(key)) for key in ("log_loss", "calibration_error"))] for segment in judged.segments if segment.metrics]
+    rows = [
+        [segment.name, str(segment.n), *(show.figure(segment.metrics.get(key)) for key in ("log_loss", "calibration_error"))]
+        for segment in judged.segments
+        if segment.metrics
+    ]
     show.table("By segment", ["segment", "attempts", "log loss", "calibration error"], rows)
     show.out(judged.verdict)
 
 
 def _metrics(title: str, metrics: dict[str, Figure]) -> None:
-    show.table(title, ["figure", "value and 95 % interval"], [[name.replace("_", " "), show.figure(value)] for name, value in metrics.items()])
+    show.table(
+        title, ["figure", "value and 95 % interval"], [[name.replace("_", " "), show.figure(value)] for name, value in metrics.items()]
+    )
 
 
 def replay(
     data: Path = DATA,
-    model: Path | None = typer.Option(None, "--model", help="Bundle that predicts; fitted on earlier attempts. Default: bundle in the data folder."),
-    policy: list[str] = typer.Option([], "--policy", help="Policies to replay (repeat): logged, fixed:ROUTE, greatest_approval, greatest_value. Default: all."),
+    model: Path | None = typer.Option(
+        None, "--model", help="Bundle that predicts; fitted on earlier attempts. Default: bundle in the data folder."
+    ),
+    policy: list[str] = typer.Option(
+        [], "--policy", help="Policies to replay (repeat): logged, fixed:ROUTE, greatest_approval, greatest_value. Default: all."
+    ),
     fee_route: str | None = typer.Option(None, "--fee-route", help="Route whose fees are changed, to see what the choice depends on."),
-    fee_multiple: list[float] = typer.Option([0.5, 1.0, 2.0, 4.0], "--fee-multiple", min=0.0, help="Multiples of that route's fees (repeat)."),
+    fee_multiple: list[float] = typer.Option(
+        [0.5, 1.0, 2.0, 4.0], "--fee-multiple", min=0.0, help="Multiples of that route's fees (repeat)."
+    ),
     json: bool = JSON,
 ) -> None:
     """What other policies would have earned on the log's attempts after the bundle's training range.
@@ -108,7 +122,7 @@ def replay(
         if report.diagnosis.why_cannot_say is not None:
             show.out(f"{report.policy}: cannot say, because {report.diagnosis.why_cannot_say}.")
     if replayed.propensities == "estimated":
-        show.out("Why each route was chosen is not in the log: propensities are estimated from the context, and a reason that is not in it is not in them.")
+        show.out("Why each route was chosen is not in the log: propensities are estimated from the context, and know no other reason.")
 
 
 def _policy_row(name: str, report: PolicyReport) -> list[str]:

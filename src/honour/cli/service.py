@@ -21,7 +21,9 @@ def serve(
     config: Path | None = ConfigOption,
     data: Path | None = DataOption,
     host: str | None = typer.Option(None, "--host", help="Address to listen on. Default: serving.host."),
-    port: int | None = typer.Option(None, "--port", min=0, max=65535, help="Port; 0 takes a free one and prints it. Default: serving.port."),
+    port: int | None = typer.Option(
+        None, "--port", min=0, max=65535, help="Port; 0 takes a free one and prints it. Default: serving.port."
+    ),
     bundle: Path | None = typer.Option(None, "--bundle", help="Bundle to decide with. Default: bundle in the data folder, if it is there."),
 ) -> None:
     """Answer POST /v1/decisions and learn from POST /v1/outcomes, until Ctrl-C.
@@ -36,7 +38,9 @@ def serve(
     settings = load()
     if not settings.routes:
         where = str(path) if path else "no configuration file was found"
-        raise BadSettings(f"{where}: routes: none are configured, so nothing could ever be attempted. Add [[routes]]; `honour init DIR` writes an example.")
+        raise BadSettings(
+            f"{where}: routes: none are configured, nothing could be attempted. Add [[routes]]; `honour init DIR` writes an example."
+        )
     with show.progress() as step:
         service = start.prepare(settings, bundle=bundle, step=step)
     start.run(service, settings, host=host, port=port, config=path, load=load)
@@ -62,7 +66,9 @@ def demo(
         show.as_json(result)
     else:
         metrics = result.trained.metrics
-        show.out(f"Learned from {result.trained.n_rows} attempts of a month. On its last 7 days, kept aside: log loss {show.figure(metrics['log_loss'])},")
+        show.out(
+            f"Learned from {result.trained.n_rows} attempts of a month. On its last 7 days: log loss {show.figure(metrics['log_loss'])},"
+        )
         show.out(f"calibration error {show.figure(metrics['calibration_error'])}.\n")
         show.table(result.title, result.columns, result.rows)
         show.out("The oracle knows the world's hidden truth, but not its luck: no policy can know as much.")
@@ -71,7 +77,14 @@ def demo(
     show.note(f"\nA server is running on this world's data. Try, in another terminal:\n{whole_loop.curl_lines(port)}\nCtrl-C ends it.")
     config = data / "honour.toml"
     settings = load_settings(config, data_dir=data)
-    start.run(start.prepare(settings, bundle=None), settings, host=None, port=port, config=config, load=lambda: load_settings(config, data_dir=data))
+    start.run(
+        start.prepare(settings, bundle=None),
+        settings,
+        host=None,
+        port=port,
+        config=config,
+        load=lambda: load_settings(config, data_dir=data),
+    )
 
 
 def doctor(

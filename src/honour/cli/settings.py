@@ -115,7 +115,9 @@ def _place(tree: dict[str, Any], name: str, value: str) -> None:
     for part in parents:
         tree = tree.setdefault(_key_like(part, tree), {})
         if not isinstance(tree, dict):
-            raise BadSettings(f"environment variable {name}: {part.lower()} is not a section; give lists such as routes as JSON in one variable.")
+            raise BadSettings(
+                f"environment variable {name}: {part.lower()} is not a section; give lists such as routes as JSON in one variable."
+            )
     parsed: Any = value
     if value[:1] in "[{":
         try:
@@ -136,7 +138,9 @@ def _check_references(settings: Settings, where: str) -> None:
             raise BadSettings(f"{where}: routes: id {route_id!r} is given {ids.count(route_id)} times; every route needs an id of its own.")
     for route_id in settings.policy.fallback_order:
         if route_id not in ids:
-            raise BadSettings(f"{where}: policy.fallback_order: no route {route_id!r}. Allowed: {', '.join(ids) or 'none, there are no routes'}.")
+            raise BadSettings(
+                f"{where}: policy.fallback_order: no route {route_id!r}. Allowed: {', '.join(ids) or 'none, there are no routes'}."
+            )
     for index, route in enumerate(settings.routes):
         for currency in route.currencies:
             if currency not in CURRENCIES:

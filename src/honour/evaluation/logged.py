@@ -61,7 +61,9 @@ def checked(logged: Logged) -> Logged:
     sums = logged.p_target.sum(axis=1)
     wrong = np.flatnonzero((np.abs(sums - 1.0) > TOLERANCE) | (logged.p_target < 0.0).any(axis=1))
     if len(wrong):
-        raise LogContractBroken(f"p_target[{wrong[0]}] sums to {sums[wrong[0]]:g}; the probabilities of a policy sum to 1 and are not negative.")
+        raise LogContractBroken(
+            f"p_target[{wrong[0]}] sums to {sums[wrong[0]]:g}; the probabilities of a policy sum to 1 and are not negative."
+        )
     for name, column in (("reward", logged.reward), ("predicted", logged.predicted)):
         if not np.isfinite(column).all():
             raise LogContractBroken(f"{name} holds a value that is not a number; leave rows without an answer out.")

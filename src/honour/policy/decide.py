@@ -84,13 +84,16 @@ def _stop(
         return Reason(code="already_approved", detail="An attempt of this payment was approved; another would charge the shopper twice.")
     if allowed.never is not None:
         never = allowed.never
-        detail = f"The issuer answered {never.code} ({never.meaning}) on this card; {never.network} forbids another attempt. Ask for another card."
+        answer = f"The issuer answered {never.code} ({never.meaning}) on this card"
+        detail = f"{answer}; {never.network} forbids another attempt. Ask for another card."
         return Reason(code="network_never_retry", detail=detail)
     if allowed.attempts_left == 0:
         until = f" until {from_us(allowed.window_ends_us):%Y-%m-%d %H:%M} UTC" if allowed.window_ends_us else ""
-        return Reason(code="network_retry_limit", detail=f"This card has used up the attempts that {allowed.rule} allows at this merchant{until}.")
+        return Reason(
+            code="network_retry_limit", detail=f"This card has used up the attempts that {allowed.rule} allows at this merchant{until}."
+        )
     if payment.deadline_at is not None and at_us > to_us(payment.deadline_at):
-        return Reason(code="deadline_over", detail=f"The payment's deadline was {payment.deadline_at:%Y-%m-%d %H:%M} UTC.")
+        return Reason(code="deadline_over", detail=f"The payment's deadline was {from_us(to_us(payment.deadline_at)):%Y-%m-%d %H:%M} UTC.")
     if history.first_us is not None and at_us > history.first_us + terms.retry_horizon_days * DAY_US:
         return Reason(code="horizon_over", detail=f"The first attempt is more than {terms.retry_horizon_days} days ago.")
     if not considered:
@@ -122,7 +125,8 @@ def _by_value(
     values = expected_values_minor(p_approve, amount_minor=payment.amount_minor, terms=terms, costs=[one.route.cost for one in eligible])
     if float(values.max()) <= 0.0:
         ranking = _ranking(considered, eligible, p_approve=p_approve, values=values, chosen=np.zeros(len(values)))
-        detail = f"The best candidate, {eligible[int(values.argmax())].candidate.route}, would lose {_money(-float(values.max()), payment)} on average."
+        best = eligible[int(values.argmax())].candidate.route
+        detail = f"The best candidate, {best}, would lose {_money(-float(values.max()), payment)} on average."
         return Decided("stop", None, Reason(code="not_worth_attempting", detail=detail), ranking)
     probabilities = propensities(values, budget_minor=terms.exploration_budget_minor)
     at = pick(probabilities, draw=draw)
@@ -136,7 +140,9 @@ def _why(payment: Payment, eligible: Sequence[Considered], p_approve: NDArray[np
     best = int(np.argmax(values))
     if at != best:
         lost = _money(float(values[best] - values[at]), payment)
-        return Reason(code="exploration", detail=f"{worth}, {lost} less than {eligible[best].candidate.route}; chosen to learn, within the budget.")
+        return Reason(
+            code="exploration", detail=f"{worth}, {lost} less than {eligible[best].candidate.route}; chosen to learn, within the budget."
+        )
     if len(values) == 1:
         return Reason(code="only_candidate", detail=f"{worth}; nothing else is eligible.")
     second = float(np.partition(values, -2)[-2])
@@ -148,13 +154,13 @@ def _static(
 ) -> Decided:
     """The merchant's order, routes not tried yet first; the draw is not used, so the propensity is 1."""
     place = {route_id: at for at, route_id in enumerate(fallback_order)}
-    order = sorted(
-        eligible, key=lambda one: (one.candidate.route in history.routes_tried, place.get(one.candidate.route, len(place)))
-    )
+    order = sorted(eligible, key=lambda one: (one.candidate.route in history.routes_tried, place.get(one.candidate.route, len(place))))
     chosen = np.array([float(one is order[0]) for one in order])
     nothing = np.full(len(order), np.nan)
     ranking = _ranking(considered, order, p_approve=nothing, values=nothing, chosen=chosen)
-    reason = Reason(code="static_order", detail=f"No model could score in time; {order[0].candidate.route} is next in the configured order.")
+    reason = Reason(
+        code="static_order", detail=f"No model could score in time; {order[0].candidate.route} is next in the configured order."
+    )
     return Decided("attempt", _chosen(order[0], 1.0), reason, ranking)
 
 
@@ -203,7 +209,9 @@ def _unranked(one: Considered) -> RankedCandidate:
 
 
 def _why_nothing(considered: Sequence[Considered]) -> str:
-    return "No route can take this payment: " + "; ".join(f"{one.candidate.route}: {', '.join(one.reasons)}" for one in considered[:8]) + "."
+    return (
+        "No route can take this payment: " + "; ".join(f"{one.candidate.route}: {', '.join(one.reasons)}" for one in considered[:8]) + "."
+    )
 
 
 def _money(minor: float, payment: Payment) -> str:

@@ -38,7 +38,9 @@ def propensities(values: Floats, *, budget_minor: float) -> Floats:
 
 def draw_for(salt: str, payment_id: str, attempt_number: int) -> float:
     """The uniform number in [0, 1) that belongs to one attempt of one payment: the same whenever it is asked for."""
-    digest = hashlib.blake2b(f"{payment_id}\x1f{attempt_number}".encode(), key=hashlib.sha256(salt.encode()).digest(), digest_size=8).digest()
+    digest = hashlib.blake2b(
+        f"{payment_id}\x1f{attempt_number}".encode(), key=hashlib.sha256(salt.encode()).digest(), digest_size=8
+    ).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2.0**53
 
 
