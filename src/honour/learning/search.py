@@ -16,7 +16,7 @@ from honour.approval.metric import Figure, Floats, row_log_loss
 from honour.features.encode import Encoder
 from honour.learning.blocks import Block, blocks_of, drifting
 from honour.learning.dataset import Rows
-from honour.learning.fit import CONFIGURATIONS, PATIENCE, TREES_MAX, TREES_STEP, Grower, Recipe, fit, fit_encoder, raw_of
+from honour.learning.fit import CONFIGURATIONS, PATIENCE, TREES_MAX, TREES_STEP, Grower, Recipe, fit, fit_encoder, group_windows, raw_of
 
 Step = Callable[[str, int, int | None], None]
 
@@ -55,24 +55,28 @@ class _Grown(NamedTuple):
 
 def search(rows: Rows, *, seed: int, n_threads: int, step: Step) -> Search:
     """The size with the lowest log loss on later rows, the fewest trees that are as good within one standard error, and
-    whether features that drift are left out: a date in disguise fits the past and says nothing about later rows.
+    whether features are left out: those that drift, since a date in disguise fits the past and says nothing about later rows,
+    and the windows over groups, which are mostly noise where groups are few and rows are tens of thousands.
     """
     blocks = blocks_of(rows)
     approved = np.concatenate([block.late.approved for block in blocks])
     payments = np.concatenate([block.late.payments for block in blocks])
-    n_steps = len(CONFIGURATIONS) + 1
+    without = {"steady features": drifting(blocks), "no windows": group_windows()}
+    n_steps = len(CONFIGURATIONS) + len(without)
     grown: list[_Grown] = []
     for configuration in CONFIGURATIONS:
         step("choosing the trees", len(grown), n_steps)
         grown.append(_grow(Recipe(configuration), blocks=blocks, seed=seed, n_threads=n_threads))
     losses = {one.recipe.name: row_log_loss(expit(np.concatenate(one.raw)), approved) for one in grown}
     chosen = min(grown, key=lambda one: float(losses[one.recipe.name].mean()))
-    step("choosing the trees", len(grown), n_steps)
-    if left_out := drifting(blocks):
-        steady = _grow(Recipe(chosen.recipe.configuration, left_out), blocks=blocks, seed=seed, n_threads=n_threads)
-        losses[steady.recipe.name] = row_log_loss(expit(np.concatenate(steady.raw)), approved)
-        if losses[steady.recipe.name].mean() <= losses[chosen.recipe.name].mean():
-            chosen = steady
+    size = chosen.recipe.configuration
+    for done, (which, left_out) in enumerate(without.items(), start=len(grown)):
+        step("choosing the trees", done, n_steps)
+        if left_out:
+            fewer = _grow(Recipe(size, left_out, which), blocks=blocks, seed=seed, n_threads=n_threads)
+            losses[fewer.recipe.name] = row_log_loss(expit(np.concatenate(fewer.raw)), approved)
+            if losses[fewer.recipe.name].mean() <= losses[chosen.recipe.name].mean():
+                chosen = fewer
     step("choosing the trees", n_steps, n_steps)
     return Search(
         recipe=chosen.recipe,
