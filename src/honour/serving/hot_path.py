@@ -40,7 +40,7 @@ from honour.records.event import (
     SettingsTaken,
     key_of,
 )
-from honour.records.instant import from_us, to_us
+from honour.records.instant import EPOCH, from_us, to_us
 from honour.records.payment import Payment
 from honour.records.settings import Settings
 from honour.stores.port import EventLog
@@ -55,6 +55,9 @@ AHEAD_US_MAX = 86_400_000_000
 
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """A caller's timeline ends here: windows of months must still have an end that can be written down."""
+
+
+DEADLINE = "$.payment.deadline_at"
 
 
 class Model(Protocol):
@@ -289,6 +292,8 @@ class Engine:
     def _completed(self, payment: Payment) -> Payment:
         """The payment, checked, with the merchant's country and category where it does not say them."""
         check_payment(payment)
+        if payment.deadline_at is not None and payment.deadline_at < EPOCH:
+            raise BadInput(f"{payment.deadline_at.isoformat()} is before 1970; send the instant until which it may be paid.", path=DEADLINE)
         terms = self.settings.terms_of(payment.merchant_id)
         country, mcc = payment.merchant_country or terms.country, payment.mcc or terms.mcc
         if (country, mcc) == (payment.merchant_country, payment.mcc):
