@@ -8,6 +8,7 @@ the sum of propensity x gap, stays within the budget.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +39,13 @@ def propensities(values: Floats, *, budget_minor: float) -> Floats:
 
 def draw_for(salt: str, payment_id: str, attempt_number: int) -> float:
     """The uniform number in [0, 1) that belongs to one attempt of one payment: the same whenever it is asked for."""
-    digest = hashlib.blake2b(
-        f"{payment_id}\x1f{attempt_number}".encode(), key=hashlib.sha256(salt.encode()).digest(), digest_size=8
-    ).digest()
+    digest = hashlib.blake2b(f"{payment_id}\x1f{attempt_number}".encode(), key=_key_of(salt), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2.0**53
+
+
+@lru_cache(maxsize=64)
+def _key_of(salt: str) -> bytes:
+    return hashlib.sha256(salt.encode()).digest()
 
 
 def pick(probabilities: Floats, *, draw: float) -> int:

@@ -10,6 +10,7 @@ from honour.release.bundle import load_bundle
 from honour.serving.hot_path import Engine
 from honour.serving.recovery import Step, restore
 from honour.serving.server import log_to_stderr, serve
+from honour.stores.snapshot import drop_ahead
 from honour.stores.sqlite import SqliteLog
 
 EVENTS, SNAPSHOTS = "events.db", "snapshots"
@@ -23,6 +24,7 @@ def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None
     loaded = load_bundle(found) if found is not None else None
     log = SqliteLog(folder / EVENTS)
     try:
+        drop_ahead(folder / SNAPSHOTS, seq_max=log.last_seq)
         state = restore(log, snapshots=folder / SNAPSHOTS, step=step)
     except BaseException:
         log.close()
