@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import get_args
 
 import msgspec
@@ -47,7 +48,7 @@ def test_every_row_says_where_it_comes_from_and_names_a_network_once() -> None:
         assert len(row.source) > 10
         assert row.seen_on >= "2026"
         assert row.network in (*get_args(Network), "")
-        assert row.effective_from or row.disputed
+        assert row.effective_from == "" or date.fromisoformat(row.effective_from) <= date.fromisoformat(row.seen_on)
 
 
 @given(

@@ -1,6 +1,7 @@
 """The tables of network rules, read once and checked: one row, one fact, one source, one date.
 
 Documents contradict each other; a row marked `disputed` is applied in its strict reading.
+An empty `effective_from` means that no document we read gives the date; `seen_on` is when the compilation was read, not the document.
 """
 
 from __future__ import annotations
