@@ -31,7 +31,7 @@ def root_options() -> set[str]:
 
 
 def _root() -> Any:
-    from honour.cli.main import app  # Here, so that a command line that cannot be imported fails the tests that need it, and no other.
+    from honour.cli.app import app  # Here, so that a command line that cannot be imported fails the tests that need it, and no other.
 
     return typer.main.get_command(app)
 

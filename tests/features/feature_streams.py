@@ -29,6 +29,12 @@ CANDIDATES = [
 # Up to, onto and just past the edges of tiles and windows.
 EDGES = [5 * MINUTE, 55 * MINUTE, HOUR, DAY - 5 * MINUTE, DAY - HOUR, DAY, 7 * DAY - HOUR, 29 * DAY, 30 * DAY]
 PASSING = [0, 1, SECOND, *EDGES, HOUR - 1, DAY - 1, 30 * DAY - 1]
+ATTRIBUTES: list[dict[str, float | int | str | bool | None]] = [
+    {},
+    {"basket_items": 3, "loyalty": "gold"},
+    {"basket_items": 2.5, "loyalty": True},
+    {"basket_items": "many", "loyalty": 1},
+]
 STATUSES = ["approved", "declined", "failed", "abandoned", "unknown"]
 
 
@@ -128,6 +134,7 @@ def a_payment(draw: Any) -> Payment:
         mcc=draw(st.sampled_from(["5732", None])),
         risk_score=draw(st.sampled_from([None, 0.25])),
         customer=draw(st.sampled_from([None, Customer(country="MA"), Customer(country=None)])),
+        attributes=draw(st.sampled_from(ATTRIBUTES)),
     )
 
 

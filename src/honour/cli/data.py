@@ -57,50 +57,6 @@ def import_(
         show.out(f"Wrote {result.settings_written} with {result.n_routes} routes.")
 
 
-features_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Point-in-time features: build a training set, verify what was served."
-)
-
-
-@features_app.command("build")
-def features_build(
-    data: Path = DATA,
-    out: Path | None = typer.Option(
-        None, "--out", help="Parquet file to write. Default: training/<content hash>.parquet in the data folder."
-    ),
-    json: bool = JSON,
-) -> None:
-    """Write a training set in which every row sees only what had arrived when its attempt was sent."""
-    from honour import loop  # Training libraries; serving does without them.
-
-    with show.progress() as step:
-        built = loop.build_features(data, out=out, step=step)
-    if json:
-        show.as_json(built)
-    else:
-        show.out(f"{built.n_rows} rows, {built.n_features} features, content {built.content_hash}: {built.path}")
-
-
-@features_app.command("verify")
-def features_verify(data: Path = DATA, json: bool = JSON) -> None:
-    """Compare the features that decisions were served with those the log recomputes. Exits with 1 on any difference."""
-    from honour import loop  # Training libraries; serving does without them.
-
-    with show.progress() as step:
-        report = loop.verify_features(data, step=step)
-    if json:
-        show.as_json(report)
-    else:
-        rows = [[row.feature, str(row.n), str(row.mismatch), str(row.missing), str(row.extra)] for row in report.features]
-        show.table("Served against recomputed", ["feature", "compared", "mismatch", "missing", "extra"], rows)
-        skipped = f", {report.skipped} without features or of another catalogue left out" if report.skipped else ""
-        show.out(
-            f"{report.decisions} decisions, {report.candidates} candidates{skipped}: {'they agree' if report.agrees else 'THEY DIFFER'}."
-        )
-    if not report.agrees:
-        raise typer.Exit(1)
-
-
 def simulate(
     out: Path = typer.Option(..., "--out", help="NDJSON file to write, one attempt a line, as POST /v1/events takes it."),
     scenario: str = typer.Option("calm", "--scenario", help="Scenario by name, or a scenario file."),

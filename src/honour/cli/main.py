@@ -1,61 +1,25 @@
-"""The command `honour`: one word for each thing a person does with it. `honour COMMAND --help` teaches the rest."""
+"""The command `honour`: name the installation's own features, then run what was asked."""
 
 from __future__ import annotations
 
 import sys
 
-import typer
-
-from honour import __version__
-from honour.cli import data, models, service
+from honour.cli.own_features import name_own_features
 from honour.errors import HonourError
-
-app = typer.Typer(
-    name="honour",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help=(
-        "Decide what should happen next to a card payment, and learn from every answer.\n\n"
-        "See the whole loop at work: honour demo. On your own data: honour import, honour train, honour evaluate, honour serve.\n\n"
-        "Exit codes: 0 done, 1 a check failed, 2 wrong use, 3 something outside is broken (disk, port)."
-    ),
-)
-
-app.command("demo")(service.demo)
-app.command("init")(data.init)
-app.command("import")(data.import_)
-app.add_typer(data.features_app, name="features")
-app.command("train")(models.train)
-app.command("evaluate")(models.evaluate)
-app.command("replay")(models.replay)
-app.command("serve")(service.serve)
-app.command("simulate")(data.simulate)
-app.command("doctor")(service.doctor)
-
-
-def _show_version(value: bool) -> None:
-    if value:
-        typer.echo(f"honour {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
-) -> None:
-    """Options before the command."""
 
 
 def main() -> None:
     """Run the command line; an error of Honour's is one line on standard error and its exit code."""
     try:
+        name_own_features(sys.argv[1:])
+        from honour.cli.app import app  # Here: the catalogue is read with the first import of what decides.
+
         app()
     except HonourError as error:
-        typer.echo(f"honour: {error}", err=True)
+        sys.stderr.write(f"honour: {error}\n")
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
     except KeyboardInterrupt:
-        typer.echo("honour: stopped", err=True)
+        sys.stderr.write("honour: stopped\n")
         sys.exit(130)

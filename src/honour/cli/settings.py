@@ -13,6 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from honour.errors import BadSettings
+from honour.features.catalogue import OWN_FILES
 from honour.records.domain import COUNTRIES, CURRENCIES
 from honour.records.route import Merchant
 from honour.records.settings import Settings
@@ -37,6 +38,7 @@ def load_settings(path: Path | None, *, environment: Mapping[str, str] | None = 
     if data_dir is not None:
         settings = msgspec.structs.replace(settings, data=msgspec.structs.replace(settings.data, dir=str(data_dir)))
     _check_references(settings, where)
+    _check_own_features(settings, path)
     return settings
 
 
@@ -148,6 +150,17 @@ def _check_references(settings: Settings, where: str) -> None:
         _check_country(route.country, f"{where}: routes[{index}].country")
     for merchant_id, merchant in settings.merchants.items():
         _check_country(merchant.country, f"{where}: merchants.{merchant_id}.country")
+
+
+def _check_own_features(settings: Settings, path: Path | None) -> None:
+    """Refuse files of features that this process did not read when it started."""
+    folder = path.parent if path is not None else Path()
+    wanted = [(folder / file).resolve() for file in settings.features.files]
+    if wanted and wanted != [file.resolve() for file in OWN_FILES]:
+        raise BadSettings(
+            f"{path}: features.files: {', '.join(settings.features.files)} are not the files that this process read when it started "
+            f"({', '.join(map(str, OWN_FILES)) or 'none'}). Start `honour` with this configuration, or set HONOUR_FEATURES__FILES before."
+        )
 
 
 def _check_country(country: str | None, where: str) -> None:

@@ -1,16 +1,27 @@
-"""The features of Honour, payment-level first, then candidate-level.
+"""The features in force: those of Honour, and those that an installation declares in files of its own (`honour.features.own`).
 
-To add one, declare it here: the online fold, the SQL and the encoder follow from the declaration.
+The online fold, the SQL and the encoder follow from the declarations. Payment-level features stand before candidate-level ones.
 """
 
 from __future__ import annotations
 
-from honour.features.view import Catalogue, ContextFeature, Feature, LastFeature, LocalTimeFeature, WindowFeature
+import os
 
-MINUTES_5 = 300
-HOUR = 3_600
-DAY = 24 * HOUR
-WEEK = 7 * DAY
+from honour.features.own import combined, own_features, own_files
+from honour.features.view import (
+    DAY,
+    HOUR,
+    MINUTE,
+    WEEK,
+    ContextFeature,
+    Feature,
+    LastFeature,
+    LocalTimeFeature,
+    WindowFeature,
+    read_attributes,
+)
+
+MINUTES_5 = 5 * MINUTE
 DAYS_30 = 30 * DAY
 
 SEGMENT = ("network", "funding", "issuer_country")
@@ -104,7 +115,13 @@ _CANDIDATE: tuple[Feature, ...] = (
     LastFeature(name="payment_last_route_is_same", entity=("payment_id",), column="same_route", window_s=DAYS_30, tile_s=DAY),
 )
 
-CATALOGUE = Catalogue((*_CONTEXT, *_PAYMENT_WINDOWS, *_CANDIDATE))
+HONOURS_OWN = (*_CONTEXT, *_PAYMENT_WINDOWS, *_CANDIDATE)
+"""Features of every installation."""
+
+OWN_FILES = own_files(os.environ)
+_OWN = own_features(OWN_FILES)
+read_attributes(_OWN)
+CATALOGUE = combined(HONOURS_OWN, _OWN)
 FEATURES = CATALOGUE.features
 PAYMENT_FEATURES = CATALOGUE.payment
 CANDIDATE_FEATURES = CATALOGUE.candidate

@@ -21,6 +21,7 @@ from honour.features.local_time import BEFORE_ALL, local_time
 from honour.features.view import (
     CANDIDATE_COLUMNS,
     PAYMENT_COLUMNS,
+    AttributeFeature,
     Catalogue,
     ContextFeature,
     FoldedFeature,
@@ -265,7 +266,9 @@ class FeatureState:
         return state
 
     def _context(self, features: Sequence[Any]) -> list[tuple[int, int]]:
-        return [(self._place[feature.name], _COLUMN_AT[feature.name]) for feature in features if isinstance(feature, ContextFeature)]
+        columns = {feature.name: feature.name for feature in features if isinstance(feature, ContextFeature)}
+        columns |= {feature.name: feature.column for feature in features if isinstance(feature, AttributeFeature)}
+        return [(self._place[name], _COLUMN_AT[column]) for name, column in columns.items()]
 
     def _looks(self, tables: Sequence[tuple[_Table, list[FoldedFeature]]], *, level: str) -> list[_Look]:
         """What `level` asks of each table: one look per table, and another where a parent is answered only in between."""

@@ -19,6 +19,7 @@ from honour.features.catalogue import CATALOGUE
 from honour.features.view import (
     CANDIDATE_COLUMNS,
     PAYMENT_COLUMNS,
+    AttributeFeature,
     Catalogue,
     ContextFeature,
     Feature,
@@ -142,6 +143,8 @@ def _value(feature: Feature) -> str:
     match feature:
         case ContextFeature():
             return f"instants.{feature.name}"
+        case AttributeFeature():
+            return f"instants.{feature.column}"
         case LocalTimeFeature():
             return _LOCAL[feature.part]
         case WindowFeature():

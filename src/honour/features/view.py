@@ -14,7 +14,8 @@ missing when n is 0.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -29,8 +30,17 @@ Level = Literal["payment", "candidate"]
 Measure = Literal["count", "next_number", "approval_rate", "failed_rate", "amount_ratio"]
 LastColumn = Literal["status", "response_code", "approved", "seconds_since", "route", "same_route"]
 
+MINUTE = 60
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+"""Seconds, for windows and tiles."""
+
 SEMANTICS = 1
 """Raised when the same declaration comes to mean another number, so that old states and bundles are refused."""
+
+NOTES = ("owner", "since", "about")
+"""What a declaration says for people; it changes no value and is not hashed."""
 
 PAYMENT_COLUMNS: dict[str, Literal["text", "integer", "real"]] = {
     "payment_id": "text",
@@ -61,9 +71,33 @@ CANDIDATE_COLUMNS = ("route", "authentication", "credential")
 Row = tuple[str | int | float | None, ...]
 """Payment columns, then candidate columns."""
 
+_attributes: list[tuple[str, Kind]] = []  # Attributes of payments that are columns: key and kind, in the order of the row.
+
+
+def read_attributes(features: Sequence[Feature]) -> None:
+    """Make columns of the attributes that `features` declare. `honour.features` does this once, before anything reads a payment."""
+    for feature in features:
+        if isinstance(feature, AttributeFeature) and feature.column not in PAYMENT_COLUMNS:
+            PAYMENT_COLUMNS[feature.column] = "text" if feature.kind == "category" else "real"
+            _attributes.append((feature.key, feature.kind))
+
 
 def read_payment(payment: Payment) -> Row:
     """Values of `PAYMENT_COLUMNS`. The shopper's country is the customer's, else the issuer's, else the merchant's."""
+    known = _read_columns(payment)
+    if not _attributes:
+        return known
+    return (*known, *(_as_column(payment.attributes.get(key), kind=kind) for key, kind in _attributes))
+
+
+def _as_column(value: object, *, kind: Kind) -> str | float | None:
+    """An attribute as a column holds it; a text where a number is declared is not known, as is the other way round."""
+    if kind == "category":
+        return value if isinstance(value, str) else {True: "true", False: "false"}[value] if isinstance(value, bool) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _read_columns(payment: Payment) -> Row:
     card, customer = payment.card, payment.customer
     return (
         payment.payment_id,
@@ -89,26 +123,60 @@ def read_payment(payment: Payment) -> Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContextFeature:
-    """A column of the payment or the candidate as it is."""
+class Declared:
+    """What every declaration says.
+
+    name   the column in training sets, in parity reports and in what a decision saw
+    owner  who answers for it; since: the version or date of its first use; about: one sentence, where the rest does not say enough
+    """
 
     name: str
+    owner: str = "honour"
+    since: str = "0.1.0"
+    about: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextFeature(Declared):
+    """A column of the payment or the candidate as it is."""
+
     kind: Kind
     level: Level = "payment"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalTimeFeature:
+class AttributeFeature(Declared):
+    """An entry of the payment's own `attributes`; not known when it is absent or of the other kind.
+
+    attribute  its key, absent: the name. Entities may be made of it as `attribute_<key>`.
+    """
+
+    kind: Kind
+    attribute: str | None = None
+    level: Level = "payment"
+
+    @property
+    def key(self) -> str:
+        """Key among the attributes."""
+        return self.attribute or self.name
+
+    @property
+    def column(self) -> str:
+        """Its column beside those of every payment."""
+        return f"attribute_{self.key}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalTimeFeature(Declared):
     """Part of the shopper's local time: hour 0 to 23, weekday 0 (Monday) to 6, day of month 1 to 31."""
 
-    name: str
     part: Literal["hour", "weekday", "day_of_month"]
     kind: Kind = "number"
     level: Level = "payment"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowFeature:
+class WindowFeature(Declared):
     """A measure of the answers of an entity that arrived within a window.
 
     measure  count          answers
@@ -118,7 +186,6 @@ class WindowFeature:
              amount_ratio   amount of this payment / mean amount of the answers; missing without answers
     """
 
-    name: str
     entity: tuple[str, ...]
     measure: Measure
     window_s: int
@@ -139,7 +206,7 @@ class WindowFeature:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LastFeature:
+class LastFeature(Declared):
     """What the last answer of an entity was; missing when none arrived within the window.
 
     column  status, response_code  as reported
@@ -149,7 +216,6 @@ class LastFeature:
             same_route             1 when it was answered on the candidate's route, else 0
     """
 
-    name: str
     entity: tuple[str, ...]
     column: LastColumn
     window_s: int
@@ -171,7 +237,7 @@ class LastFeature:
         return self.window_s // self.tile_s
 
 
-Feature = ContextFeature | LocalTimeFeature | WindowFeature | LastFeature
+Feature = ContextFeature | AttributeFeature | LocalTimeFeature | WindowFeature | LastFeature
 FoldedFeature = WindowFeature | LastFeature
 
 
@@ -203,7 +269,7 @@ class Catalogue:
     @cached_property
     def schema_id(self) -> str:
         """Content hash of the declarations: the same declarations have the same values."""
-        said = [{"is": type(feature).__name__} | msgspec.to_builtins(feature) for feature in self.features]
+        said = [{"is": type(feature).__name__} | _hashed(feature) for feature in self.features]
         canonical = msgspec.json.encode({"semantics": SEMANTICS, "features": said}, order="deterministic")
         return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
 
@@ -221,14 +287,21 @@ class Catalogue:
         return Catalogue(tuple(feature for feature in self.features if feature.name in wanted))
 
 
+def _hashed(feature: Feature) -> dict[str, object]:
+    return {key: value for key, value in msgspec.to_builtins(feature).items() if key not in NOTES}
+
+
 def _problems(features: tuple[Feature, ...]) -> Iterator[tuple[str, str]]:
     """Broken promises of a catalogue: feature and what is wrong, what is allowed."""
     seen: set[str] = set()
+    attributes = {feature.column for feature in features if isinstance(feature, AttributeFeature)}
     candidate_began = False
     for feature in features:
         if feature.name in seen:
             yield feature.name, "declared twice; a name is used once"
         seen.add(feature.name)
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", feature.name):
+            yield feature.name, "cannot be a column; allowed: a lower-case letter, then up to 99 of a-z, 0-9 and _"
         if candidate_began and feature.level == "payment":
             yield feature.name, "is payment-level after a candidate-level one; put payment-level features first"
         candidate_began = candidate_began or feature.level == "candidate"
@@ -236,12 +309,22 @@ def _problems(features: tuple[Feature, ...]) -> Iterator[tuple[str, str]]:
             columns = tuple(PAYMENT_COLUMNS) if feature.level == "payment" else CANDIDATE_COLUMNS
             if feature.name not in columns:
                 yield feature.name, f"no such {feature.level} column; allowed: {', '.join(columns)}"
+        elif isinstance(feature, AttributeFeature):
+            yield from ((feature.name, problem) for problem in _attribute_problems(feature))
         elif isinstance(feature, WindowFeature | LastFeature):
-            yield from ((feature.name, problem) for problem in _folded_problems(feature, seen))
+            yield from ((feature.name, problem) for problem in _folded_problems(feature, seen=seen, attributes=attributes))
 
 
-def _folded_problems(feature: FoldedFeature, seen: set[str]) -> Iterator[str]:
-    columns = {*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS}
+def _attribute_problems(feature: AttributeFeature) -> Iterator[str]:
+    expected = "text" if feature.kind == "category" else "real"
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", feature.key):
+        yield f"attribute {feature.key!r} cannot be a column; allowed: a lower-case letter, then up to 63 of a-z, 0-9 and _"
+    elif PAYMENT_COLUMNS.get(feature.column, expected) != expected:
+        yield f"attribute {feature.key} is declared as {PAYMENT_COLUMNS[feature.column]} elsewhere; give it one kind"
+
+
+def _folded_problems(feature: FoldedFeature, *, seen: set[str], attributes: set[str]) -> Iterator[str]:
+    columns = {*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS, *attributes}
     if unknown := [part for part in feature.entity if part not in columns]:
         yield f"entity part {unknown[0]} is no column; allowed: {', '.join(sorted(columns))}"
     if feature.tile_s < 1 or feature.window_s < feature.tile_s or feature.window_s % feature.tile_s:

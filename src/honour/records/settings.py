@@ -22,6 +22,15 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     snapshot_every: PositiveInt = 100_000
 
 
+class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Features of this installation's own.
+
+    files  Python files that declare them, relative to honour.toml; read when a process starts
+    """
+
+    files: tuple[str, ...] = ()
+
+
 class ServingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The HTTP service: where it listens and what it accepts.
 
@@ -49,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The whole of honour.toml. A merchant that is not listed gets the terms of `default`, if there is one."""
 
     data: DataSettings = DataSettings()
+    features: FeatureSettings = FeatureSettings()
     serving: ServingSettings = ServingSettings()
     policy: PolicySettings = PolicySettings()
     merchants: dict[str, Merchant] = {}

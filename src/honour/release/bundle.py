@@ -118,7 +118,8 @@ def _manifest(folder: Path) -> Manifest:
         )
     if said.get("schema") != SCHEMA_ID:
         raise BundleRefused(
-            f"{path}: of feature catalogue {said.get('schema')!r}; this Honour computes {SCHEMA_ID}. Train a bundle with this version."
+            f"{path}: of feature catalogue {said.get('schema')!r}; this Honour computes {SCHEMA_ID}. Train a bundle with this version "
+            "and the same features.files."
         )
     manifest: Manifest = _decoded(path, content, kind=Manifest)
     if manifest.bundle_id != id_of(manifest):

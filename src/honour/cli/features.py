@@ -1,0 +1,146 @@
+"""Commands about features: what they are, what they were, and whether what was served is what the log gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import typer
+
+from honour.cli import show
+from honour.features.catalogue import CATALOGUE
+from honour.features.describe import Description, describe, feature_of, span
+
+DATA = typer.Option(Path("honour-data"), "--data", help="Data folder.")
+BUNDLE = typer.Option(None, "--bundle", help="Bundle whose importances are shown. Default: bundle in the data folder, if it is there.")
+JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Point-in-time features: list and describe them, show their SQL, build a training set, verify what was served.",
+)
+
+
+@app.command("list")
+def list_(data: Path = DATA, bundle: Path | None = BUNDLE, json: bool = JSON) -> None:
+    """Every feature: what it is about, over what window, who answers for it, and how much it moves the live model."""
+    importances = _importances(data, bundle)
+    told = [describe(feature) for feature in CATALOGUE.features]
+    if json:
+        show.as_json({"schema": CATALOGUE.schema_id, "features": [_as_dict(one, importances) for one in told]})
+        return
+    columns = ["feature", "type", "entity", "window", "owner", "since", *(["importance"] if importances else [])]
+    rows = [
+        [one.name, one.type, " x ".join(one.entity), span(one.window_s), one.owner, one.since]
+        + ([f"{importances[one.name]:.5f}"] if importances else [])
+        for one in told
+    ]
+    show.table(f"{len(told)} features, catalogue {CATALOGUE.schema_id[:19]}", columns, rows)
+    show.out("honour features describe NAME says what one is; honour features sql NAME shows how it is computed.")
+
+
+@app.command("describe")
+def describe_(
+    name: str = typer.Argument(..., metavar="NAME", help="Feature."),
+    data: Path = DATA,
+    bundle: Path | None = BUNDLE,
+    json: bool = JSON,
+) -> None:
+    """What one feature is: entity, events, aggregation, window, type, when it is not known, owner, and importance in the live model."""
+    one = describe(feature_of(CATALOGUE, name))
+    importances = _importances(data, bundle)
+    if json:
+        show.as_json(_as_dict(one, importances))
+        return
+    moved = span(one.window_s) and f"{span(one.window_s)}, moved on by {span(one.tile_s)}"
+    importance = (
+        f"{importances[name]:.5f}: p changes by so much, on average, when it is exchanged between sample rows" if importances else ""
+    )
+    lines = [
+        ("", one.about),
+        ("level", one.level),
+        ("entity", " x ".join(one.entity)),
+        ("event", one.event),
+        ("aggregation", one.aggregation),
+        ("window", moved),
+        ("type", one.type),
+        ("missing", one.missing),
+        ("owner", one.owner),
+        ("since", one.since),
+        ("importance", importance),
+    ]
+    show.out(name)
+    for label, text in lines:
+        if text:
+            show.out(f"  {label:<12} {text}")
+
+
+@app.command("sql")
+def sql(
+    name: str | None = typer.Argument(None, metavar="NAME", help="Feature; absent, all of them."),
+    data: Path = DATA,
+    json: bool = JSON,
+) -> None:
+    """The SQL that computes a feature as of each row's instant, with what it shrinks to and nothing else; read and edit it."""
+    from honour.features.sql import feature_sql, sql_of
+
+    del data  # Its honour.toml was read when the process started: it names the installation's own features.
+    text = sql_of() if name is None else feature_sql(feature_of(CATALOGUE, name).name)
+    if json:
+        show.as_json({"schema": CATALOGUE.schema_id, "feature": name, "sql": text})
+    else:
+        show.out(text)
+
+
+@app.command("build")
+def features_build(
+    data: Path = DATA,
+    out: Path | None = typer.Option(
+        None, "--out", help="Parquet file to write. Default: training/<content hash>.parquet in the data folder."
+    ),
+    json: bool = JSON,
+) -> None:
+    """Write a training set in which every row sees only what had arrived when its attempt was sent."""
+    from honour import loop  # Training libraries; serving does without them.
+
+    with show.progress() as step:
+        built = loop.build_features(data, out=out, step=step)
+    if json:
+        show.as_json(built)
+    else:
+        show.out(f"{built.n_rows} rows, {built.n_features} features, content {built.content_hash}: {built.path}")
+
+
+@app.command("verify")
+def features_verify(data: Path = DATA, json: bool = JSON) -> None:
+    """Compare the features that decisions were served with those the log recomputes. Exits with 1 on any difference."""
+    from honour import loop  # Training libraries; serving does without them.
+
+    with show.progress() as step:
+        report = loop.verify_features(data, step=step)
+    if json:
+        show.as_json(report)
+    else:
+        rows = [[row.feature, str(row.n), str(row.mismatch), str(row.missing), str(row.extra)] for row in report.features]
+        show.table("Served against recomputed", ["feature", "compared", "mismatch", "missing", "extra"], rows)
+        skipped = f", {report.skipped} without features or of another catalogue left out" if report.skipped else ""
+        show.out(
+            f"{report.decisions} decisions, {report.candidates} candidates{skipped}: {'they agree' if report.agrees else 'THEY DIFFER'}."
+        )
+    if not report.agrees:
+        raise typer.Exit(1)
+
+
+def _importances(data: Path, bundle: Path | None) -> dict[str, float]:
+    """By feature; empty when there is no bundle."""
+    folder = bundle or data / "bundle"
+    if bundle is None and not folder.exists():
+        return {}
+    from honour.release.importance import importance_of
+
+    return importance_of(folder)
+
+
+def _as_dict(one: Description, importances: dict[str, float]) -> dict[str, object]:
+    return {**msgspec.to_builtins(one), "importance": importances.get(one.name)}

@@ -1,0 +1,133 @@
+"""The catalogue for people: what each feature is about, which events it counts, over what window, and when it is not known."""
+
+from __future__ import annotations
+
+import msgspec
+
+from honour.errors import BadInput
+from honour.features.view import (
+    DAY,
+    HOUR,
+    MINUTE,
+    AttributeFeature,
+    Catalogue,
+    ContextFeature,
+    Feature,
+    LastFeature,
+    LocalTimeFeature,
+    WindowFeature,
+)
+
+_OF_ANSWERS = {
+    "count": "number of answers",
+    "next_number": "number of answers, plus one",
+    "approval_rate": "approved share of answers",
+    "failed_rate": "share of answers that never reached the issuer",
+    "amount_ratio": "amount of this payment over the mean amount of the answers",
+}
+_OF_LAST = {
+    "status": "status of the last answer",
+    "response_code": "response code of the last answer",
+    "approved": "1 when the last answer was an approval, else 0",
+    "seconds_since": "seconds since the last answer arrived",
+    "route": "route of the last answer",
+    "same_route": "1 when the last answer came on the candidate's route, else 0",
+}
+_OF_CLOCK = {
+    "hour": "hour of the shopper's day, 0 to 23",
+    "weekday": "day of the shopper's week, Monday 0 to Sunday 6",
+    "day_of_month": "day of the shopper's month, 1 to 31",
+}
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """One feature.
+
+    entity       columns that make a group; empty where there is no group, or where everything is one
+    event        what it is taken from: the payment, the candidate, the clock, or the answers that had arrived
+    aggregation  what is made of the events
+    window_s, tile_s  length, and by what it moves on; missing when nothing is counted
+    missing      when it is not known
+    """
+
+    name: str
+    level: str
+    type: str
+    entity: tuple[str, ...]
+    event: str
+    aggregation: str
+    window_s: int | None
+    tile_s: int | None
+    missing: str
+    owner: str
+    since: str
+    about: str
+
+
+def describe(feature: Feature) -> Description:
+    """What a declaration means."""
+    event, aggregation, missing = _meaning(feature)
+    folded = feature if isinstance(feature, WindowFeature | LastFeature) else None
+    return Description(
+        name=feature.name,
+        level=feature.level,
+        type=feature.kind,
+        entity=folded.entity if folded else (),
+        event=event,
+        aggregation=aggregation,
+        window_s=folded.window_s if folded else None,
+        tile_s=folded.tile_s if folded else None,
+        missing=missing,
+        owner=feature.owner,
+        since=feature.since,
+        about=feature.about,
+    )
+
+
+def feature_of(catalogue: Catalogue, name: str) -> Feature:
+    """The feature with this name, or BadInput with names like it."""
+    for feature in catalogue.features:
+        if feature.name == name:
+            return feature
+    parts = set(name.split("_"))
+    close = sorted(catalogue.names, key=lambda other: -len(parts & set(other.split("_"))))[:3]
+    raise BadInput(f"no feature {name!r}; names like it: {', '.join(close)}. `honour features list` shows all {len(catalogue.names)}.")
+
+
+def span(seconds: int | None) -> str:
+    """A length of time in its largest whole unit.
+
+    >>> span(7 * DAY), span(90 * MINUTE), span(None)
+    ('7 d', '90 min', '')
+    """
+    if seconds is None:
+        return ""
+    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds % unit == 0:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"
+
+
+def _meaning(feature: Feature) -> tuple[str, str, str]:
+    """Event, aggregation, when it is missing."""
+    match feature:
+        case ContextFeature():
+            return feature.level, "as it is", "when the request does not say it"
+        case AttributeFeature():
+            return "payment", f"attributes.{feature.key} as it is", f"when the payment has no such attribute, or it is no {feature.kind}"
+        case LocalTimeFeature():
+            return "clock", _OF_CLOCK[feature.part], "never; UTC where the country is not known"
+        case LastFeature():
+            return "answer", _OF_LAST[feature.column], "when none arrived within the window"
+        case WindowFeature():
+            return _of_window(feature)
+
+
+def _of_window(feature: WindowFeature) -> tuple[str, str, str]:
+    aggregation = _OF_ANSWERS[feature.measure]
+    if feature.shrink_to is not None:
+        aggregation += f", pulled towards {feature.shrink_to} as by {feature.strength:g} more answers"
+    if feature.measure in ("count", "next_number"):
+        return "answer", aggregation, "never"
+    missing = "without answers in the window"
+    return "answer", aggregation, f"{missing} while {feature.shrink_to} is missing too" if feature.shrink_to else missing
