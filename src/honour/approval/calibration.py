@@ -6,7 +6,9 @@ Filho and Flach 2017 (beta); Vovk, Petej and Fedorova 2015 (Venn-Abers), arXiv 1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
+from math import exp, log, log1p
 
 import msgspec
 import numpy as np
@@ -105,8 +107,7 @@ class VennAbers(msgspec.Struct, frozen=True, kw_only=True, tag="venn_abers", for
 
     def apply(self, p: Probabilities) -> Probabilities:
         """Calibrated probability; p and the result are (n,)."""
-        p0, p1 = np.interp(p, self.knots, self.p0), np.interp(p, self.knots, self.p1)
-        return clip(p1 / (1.0 - p0 + p1))
+        return _venn_abers(np.interp(p, self.knots, self.p0), np.interp(p, self.knots, self.p1))
 
 
 Calibrator = Identity | Platt | Beta | QuadraticLogit | VennAbers
@@ -118,6 +119,42 @@ KINDS = ("identity", "platt", "beta", "quadratic_logit", "venn_abers")
 def kind_of(calibrator: Calibrator) -> str:
     """Name of the kind, as in `KINDS`."""
     return str(calibrator.__struct_config__.tag)
+
+
+def for_few(calibrator: Calibrator) -> Callable[[Probabilities], Probabilities]:
+    """`apply` for the candidates of one payment: without arrays where that is several times faster, and the same to 12 digits.
+
+    >>> round(float(for_few(Platt(slope=1.0, intercept=1.0))(np.array([0.5]))[0]), 4)
+    0.7311
+    """
+    match calibrator:
+        case Platt(slope=slope, intercept=intercept):
+            return lambda p: np.array([_expit_one(slope * _logit_one(one) + intercept) for one in p.tolist()])
+        case Beta(a=a, b=b, c=c):
+            return lambda p: np.array([_expit_one(a * log(_clip_one(one)) - b * log1p(-_clip_one(one)) + c) for one in p.tolist()])
+        case VennAbers():
+            knots, low, high = np.array(calibrator.knots), np.array(calibrator.p0), np.array(calibrator.p1)
+            return lambda p: _venn_abers(np.interp(p, knots, low), np.interp(p, knots, high))
+        case _:
+            return calibrator.apply
+
+
+def _venn_abers(p0: Probabilities, p1: Probabilities) -> Probabilities:
+    return clip(p1 / (1.0 - p0 + p1))
+
+
+def _clip_one(p: float) -> float:
+    return P_MIN if p < P_MIN else 1.0 - P_MIN if p > 1.0 - P_MIN else p
+
+
+def _logit_one(p: float) -> float:
+    kept = _clip_one(p)
+    return log(kept) - log1p(-kept)
+
+
+def _expit_one(z: float) -> float:
+    small = exp(-abs(z))
+    return _clip_one((1.0 if z >= 0.0 else small) / (1.0 + small))
 
 
 def logit(p: Probabilities) -> Probabilities:

@@ -1,4 +1,7 @@
-"""The approval model as it serves: features to calibrated probabilities, all candidates of a payment in one call."""
+"""The approval model as it serves: features to calibrated probabilities, all candidates of a payment in one call.
+
+Trees are walked by `walker`, when it says what ONNX Runtime says; ONNX Runtime answers for every other kind, and for many rows.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,18 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]  # ONNX Runtime ships no types.
 from numpy.typing import NDArray
 
-from honour.approval.calibration import Calibrator
+from honour.approval.calibration import Calibrator, for_few
+from honour.approval.onnx_trees import Trees, trees_of
+from honour.approval.walker import Walker
 from honour.errors import BundleRefused
 from honour.features.catalogue import FEATURES
 from honour.features.encode import Encoder
 from honour.records.event import ServedFeatures
+
+_FEW = 64
+"""Rows up to which a walk through the trees and a loop over single numbers are faster than what is made for many rows."""
+_SAME = 1e-6
+"""The walker must say what ONNX Runtime says, to this; else it is not used."""
 
 
 class ApprovalModel:
@@ -44,6 +54,8 @@ class ApprovalModel:
         self._input, self._output = inputs[0].name, outputs[0].name
         self.calibrator = calibrator
         self.encoder = encoder
+        self._calibrated = for_few(calibrator)
+        self._walker = self._checked_walker(onnx_bytes)
 
     def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]:
         """Calibrated probability of each candidate, in the order given.
@@ -57,15 +69,46 @@ class ApprovalModel:
 
         returns : (n,)
         """
-        return self.calibrator.apply(self.scores_matrix(matrix))
+        if len(matrix) > _FEW:
+            return self.calibrator.apply(self.scores_matrix(matrix))
+        return self._calibrated(self.scores_matrix(matrix))
 
     def scores_matrix(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """What the trees say before calibration, in [0, 1].
 
         returns : (n,)
         """
+        if self._walker is not None and len(matrix) <= _FEW:
+            return self._walker.scores(matrix)
+        return self._asked(matrix)
+
+    def _asked(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What ONNX Runtime says."""
         if not len(matrix):
             return np.empty(0)
         (output,) = self._session.run([self._output], {self._input: matrix})
         column: NDArray[np.float64] = (output if output.ndim == 1 else output[:, -1]).astype(np.float64)
         return column
+
+    def _checked_walker(self, onnx_bytes: bytes) -> Walker | None:
+        """A walker through the same trees, if the file holds nothing but trees and both say the same of rows near their thresholds."""
+        trees = trees_of(onnx_bytes, n_features=len(FEATURES))
+        if trees is None:
+            return None
+        walker, rows = Walker(trees), _near_thresholds(trees)
+        apart = np.abs(walker.scores(rows) - self._asked(rows))
+        return walker if bool(np.all(apart <= _SAME)) else None
+
+
+def _near_thresholds(trees: Trees, *, n: int = 256) -> NDArray[np.float32]:
+    """Rows whose values are thresholds of the feature they stand for, the next number above one, or missing: (n, n_features)."""
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(n, trees.n_features)).astype(np.float32)
+    for feature in range(trees.n_features):
+        found = trees.nodes["threshold"][np.isin(trees.nodes["feature"], (feature, feature + trees.n_features))]
+        if len(found):
+            drawn = generator.choice(found, size=n)
+            rows[:, feature] = np.where(generator.random(n) < 0.5, drawn, np.nextafter(drawn, np.float32(np.inf)))
+    rows[generator.random(rows.shape) < 0.15] = np.nan
+    rows[: n // 2, : trees.n_features // 2] = rows[0, : trees.n_features // 2]  # As in one payment, columns that do not differ.
+    return rows

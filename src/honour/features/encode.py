@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from honour.errors import BadInput, BundleRefused
 from honour.features.catalogue import CANDIDATE_FEATURES, FEATURES, PAYMENT_FEATURES, SCHEMA_ID
 from honour.features.view import Feature
-from honour.records.event import FeatureValue, ServedFeatures
+from honour.records.event import ServedFeatures
 
 _NAN = float("nan")
 
@@ -51,9 +52,16 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             )
         matrix = np.empty((len(served.candidates), len(FEATURES)), dtype=np.float32)
         split = len(PAYMENT_FEATURES)
-        matrix[:, :split] = self._numbers(served.payment, _PAYMENT_CATEGORIES)
-        if served.candidates:
-            matrix[:, split:] = [self._numbers(values, _CANDIDATE_CATEGORIES) for values in served.candidates]
+        head = list(served.payment)
+        for place, number_of in self._numbers(_PAYMENT_CATEGORIES):
+            head[place] = number_of(head[place], _NAN)
+        matrix[:, :split] = np.array(head, dtype=np.float32)  # None becomes NaN.
+        if served.candidates and len(FEATURES) > split:
+            flat = list(chain.from_iterable(served.candidates))
+            for place, number_of in self._numbers(_CANDIDATE_CATEGORIES):
+                for at in range(place, len(flat), len(FEATURES) - split):
+                    flat[at] = number_of(flat[at], _NAN)
+            matrix[:, split:] = np.array(flat, dtype=np.float32).reshape(len(matrix), -1)
         return matrix
 
     def encode_columns(self, columns: Mapping[str, Sequence[Any]]) -> NDArray[np.float32]:
@@ -71,11 +79,9 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             matrix[:, place] = self._column(feature, columns[feature.name])
         return matrix
 
-    def _numbers(self, values: Sequence[FeatureValue], places: tuple[tuple[int, str], ...]) -> list[float]:
-        row: list[Any] = [_NAN if value is None else value for value in values]
-        for place, name in places:
-            row[place] = self.categories.get(name, _NO_VALUES).get(values[place], _NAN)  # type: ignore[arg-type]  # a category is text
-        return row
+    def _numbers(self, places: tuple[tuple[int, str], ...]) -> list[tuple[int, Callable[[Any, float], float]]]:
+        """Places of categories in a row, each with what turns a category into its number."""
+        return [(place, self.categories.get(name, _NO_VALUES).get) for place, name in places]
 
     def _column(self, feature: Feature, column: Any) -> NDArray[np.float32]:
         values = column.to_numpy() if hasattr(column, "to_numpy") else column

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import accumulate
 from operator import itemgetter, sub
 from typing import Any, Final, NamedTuple
@@ -17,22 +18,11 @@ import msgspec
 
 from honour.errors import LogContractBroken
 from honour.features.catalogue import CATALOGUE
-from honour.features.local_time import BEFORE_ALL, local_time
-from honour.features.view import (
-    CANDIDATE_COLUMNS,
-    PAYMENT_COLUMNS,
-    AttributeFeature,
-    Catalogue,
-    ContextFeature,
-    FoldedFeature,
-    LastFeature,
-    LocalTimeFeature,
-    Row,
-    WindowFeature,
-    read_payment,
-)
+from honour.features.local_time import BEFORE_ALL
+from honour.features.view import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, Catalogue, Row, read_payment
+from honour.features.written import SUMS, Group, groups, written
 from honour.records.attempt import Status
-from honour.records.event import FeatureValue, ServedFeatures
+from honour.records.event import ServedFeatures
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
@@ -40,11 +30,6 @@ Key = Any
 """Value of a one-part entity, tuple of values of a longer one."""
 
 _COLUMN_AT: Final = {name: place for place, name in enumerate((*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS))}
-_AMOUNT_AT: Final = _COLUMN_AT["amount_minor"]
-_ROUTE_AT: Final = _COLUMN_AT["route"]
-_COUNTRY_AT: Final = _COLUMN_AT["shopper_country"]
-_SUMS: Final = ("approved", "failed", "amount_minor")
-_SUM_OF: Final = {"approval_rate": "approved", "failed_rate": "failed", "amount_ratio": "amount_minor"}
 _LOOK_AT_MOST: Final = 2  # Entities checked for expiry per update: more than one, so that dropping keeps up with adding.
 
 
@@ -60,16 +45,19 @@ class _Last(NamedTuple):
 class _Ring:
     """Running totals of one entity at the end of each tile that has answers; the first entry precedes every window."""
 
-    __slots__ = ("counts", "last", "sums", "tiles")
+    __slots__ = ("counts", "last", "seen", "seen_at", "sums", "tiles")
 
     def __init__(self, n_sums: int) -> None:
         self.tiles = [BEFORE_ALL]
         self.counts = [0]
         self.sums = [[0] for _ in range(n_sums)]
         self.last: _Last | None = None
+        self.seen: tuple[int, ...] = ()  # What was last asked of it, in tile `seen_at`; holds until the next answer.
+        self.seen_at = BEFORE_ALL
 
     def add(self, tile: int, *, n: int, amounts: Sequence[int]) -> None:
         """Count `n` answers in `tile`, which is not before the last one."""
+        self.seen_at = BEFORE_ALL
         if self.tiles[-1] == tile:
             self.counts[-1] += n
             for at, amount in enumerate(amounts):
@@ -89,43 +77,17 @@ class _Ring:
                 del total[:n_old]
 
 
-_NOTHING: Final = _Ring(len(_SUMS))
-
-
-class _Window(NamedTuple):
-    """What one level reads of one window: places in the row, and what is written there.
-
-    rates    place, which sum, place of the parent or -1, strength
-    counts   place of the number of answers, and how much more to write
-    ratios   place, which sum; missing without answers
-    lasts    place, column of the last answer; missing without answers
-    """
-
-    tiles: int
-    rates: list[tuple[int, int, int, float]]
-    counts: list[tuple[int, int]]
-    ratios: list[tuple[int, int]]
-    lasts: list[tuple[int, str]]
-
-
-class _Look(NamedTuple):
-    """Everything one level asks of one table at once."""
-
-    table: _Table
-    windows: list[_Window]
-
-
 class _Table:
     """All rings of one entity in tiles of one size, the longest untouched first."""
 
-    def __init__(self, entity: tuple[str, ...], tile_s: int, features: Sequence[FoldedFeature]) -> None:
-        self.tile_us = tile_s * 1_000_000
-        self.reach = max(feature.tiles for feature in features)
-        summed = {_SUM_OF.get(feature.measure) for feature in features if isinstance(feature, WindowFeature)}
-        self.sums = tuple(name for name in _SUMS if name in summed)
-        self.amounts_of = _picker([_SUMS.index(name) for name in self.sums])
-        self.keeps_last = any(isinstance(feature, LastFeature) for feature in features)
-        places = [_COLUMN_AT[part] for part in entity]
+    def __init__(self, group: Group) -> None:
+        self.tile_us = group.tile_s * 1_000_000
+        self.reach = max(tiles for tiles, _ in group.windows)
+        self.sums = group.sums
+        self.amounts_of = _picker([SUMS.index(name) for name in self.sums])
+        self.keeps_last = group.keeps_last
+        self._asked = group.places()
+        places = [_COLUMN_AT[part] for part in group.entity]
         self.key_of: Callable[[Row], Key] = itemgetter(places[0]) if len(places) == 1 else _picker(places)
         self.rings: OrderedDict[Key, _Ring] = OrderedDict()
 
@@ -147,6 +109,19 @@ class _Table:
             if next(iter(self.rings.values())).tiles[-1] >= first:
                 break
             self.rings.popitem(last=False)
+
+    def see(self, ring: _Ring, tile: int) -> tuple[int, ...]:
+        """Count and sums of each window that ends in `tile`, and remember them."""
+        tiles, counts, sums = ring.tiles, ring.counts, ring.sums
+        seen = []
+        for n_tiles, places in self._asked:
+            before = bisect_left(tiles, tile - n_tiles + 1) - 1
+            seen.append(counts[-1] - counts[before])
+            for place in places:
+                total = sums[place]
+                seen.append(total[-1] - total[before])
+        ring.seen, ring.seen_at = tuple(seen), tile
+        return ring.seen
 
     def dump(self, *, now_us: int) -> list[list[Any]]:
         """Entities with an answer in their longest window: key, tiles, counts and sums of each tile, last answer."""
@@ -186,49 +161,16 @@ class FeatureState:
     def __init__(self, catalogue: Catalogue = CATALOGUE) -> None:
         self._catalogue = catalogue
         self._last_arrived_us = BEFORE_ALL
-        self._place = {name: place for place, name in enumerate(catalogue.names)}
-        grouped: dict[tuple[tuple[str, ...], int], list[FoldedFeature]] = {}
-        for feature in catalogue.features:
-            if isinstance(feature, WindowFeature | LastFeature):
-                grouped.setdefault((feature.entity, feature.tile_s), []).append(feature)
-        self._tables = [_Table(entity, tile_s, features) for (entity, tile_s), features in grouped.items()]
-        features_of = list(zip(self._tables, grouped.values(), strict=True))
-        self._payment_looks = self._looks(features_of, level="payment")
-        self._candidate_looks = self._looks(features_of, level="candidate")
-        self._payment_context = self._context(catalogue.payment)
-        self._candidate_context = self._context(catalogue.candidate)
-        self._local = [
-            (self._place[feature.name], ("hour", "weekday", "day_of_month").index(feature.part))
-            for feature in catalogue.features
-            if isinstance(feature, LocalTimeFeature)
-        ]
+        self._tables = [_Table(group) for group in groups(catalogue)]
+        self._ask = _written(catalogue)([table.rings.get for table in self._tables], [table.see for table in self._tables])
 
     def as_of(self, payment: Payment, candidates: Sequence[Candidate], *, at_us: int) -> ServedFeatures:
         """Features of every candidate as a decision at `at_us` sees them; changes nothing.
 
         at_us  not before the arrival of the last answer folded; windows of an earlier one are taken as of that arrival
         """
-        paid = read_payment(payment)
-        now_us = max(at_us, self._last_arrived_us)
-        split = len(self._catalogue.payment)
-        values: list[FeatureValue] = [None] * len(self._catalogue.features)
-        for place, column in self._payment_context:
-            values[place] = paid[column]
-        if self._local:
-            local = local_time(paid[_COUNTRY_AT], at_us=at_us)  # type: ignore[arg-type]  # the column holds text
-            for place, part in self._local:
-                values[place] = local[part]
-        _answer(values, _started(self._payment_looks, now_us), row=paid, now_us=now_us)
-        started = _started(self._candidate_looks, now_us)
-        served = []
-        for candidate in candidates:
-            row = paid + candidate
-            own = values.copy()
-            for place, column in self._candidate_context:
-                own[place] = row[column]
-            _answer(own, started, row=row, now_us=now_us)
-            served.append(tuple(own[split:]))
-        return ServedFeatures(schema=self._catalogue.schema_id, payment=tuple(values[:split]), candidates=tuple(served))
+        payment_values, candidate_values = self._ask(read_payment(payment), candidates, max(at_us, self._last_arrived_us))
+        return ServedFeatures(schema=self._catalogue.schema_id, payment=payment_values, candidates=candidate_values)
 
     def update(self, payment: Payment, candidate: Candidate, *, status: Status, response_code: str | None, arrived_us: int) -> None:
         """Fold the final answer of one attempt. `unknown` is not an answer and changes nothing.
@@ -265,100 +207,10 @@ class FeatureState:
             table.restore(dumped)
         return state
 
-    def _context(self, features: Sequence[Any]) -> list[tuple[int, int]]:
-        columns = {feature.name: feature.name for feature in features if isinstance(feature, ContextFeature)}
-        columns |= {feature.name: feature.column for feature in features if isinstance(feature, AttributeFeature)}
-        return [(self._place[name], _COLUMN_AT[column]) for name, column in columns.items()]
 
-    def _looks(self, tables: Sequence[tuple[_Table, list[FoldedFeature]]], *, level: str) -> list[_Look]:
-        """What `level` asks of each table: one look per table, and another where a parent is answered only in between."""
-        table_of = {feature.name: table for table, features in tables for feature in features}
-        looks: list[_Look] = []
-        newest: dict[int, int] = {}
-        answered: dict[str, tuple[int, int]] = {}
-        for feature in self._catalogue.features:
-            if not isinstance(feature, WindowFeature | LastFeature) or feature.level != level:
-                continue
-            table = table_of[feature.name]
-            parent = answered.get((feature.shrink_to or "") if isinstance(feature, WindowFeature) else "", (-1, -1))
-            at = newest.get(id(table), -1)
-            if at < 0 or parent > (at, _window_at(looks[at].windows, feature.tiles)):
-                at = newest[id(table)] = len(looks)
-                looks.append(_Look(table, []))
-            windows = looks[at].windows
-            window_at = _window_at(windows, feature.tiles)
-            if window_at == len(windows):
-                windows.append(_Window(feature.tiles, [], [], [], []))
-            self._ask(windows[window_at], feature, table)
-            answered[feature.name] = (at, window_at)
-        return looks
-
-    def _ask(self, window: _Window, feature: FoldedFeature, table: _Table) -> None:
-        place = self._place[feature.name]
-        if isinstance(feature, LastFeature):
-            window.lasts.append((place, feature.column))
-        elif feature.measure == "amount_ratio":
-            window.ratios.append((place, table.sums.index("amount_minor")))
-        elif feature.measure in ("count", "next_number"):
-            window.counts.append((place, int(feature.measure == "next_number")))
-        else:
-            parent = self._place[feature.shrink_to] if feature.shrink_to else -1
-            window.rates.append((place, table.sums.index(_SUM_OF[feature.measure]), parent, feature.strength))
-
-
-_Started = list[tuple[_Table, list[tuple[int, _Window]]]]
-
-
-def _started(looks: Sequence[_Look], now_us: int) -> _Started:
-    """Each look with the first tile of its windows."""
-    return [(table, [(now_us // table.tile_us - window.tiles + 1, window) for window in windows]) for table, windows in looks]
-
-
-def _answer(values: list[Any], started: _Started, *, row: Row, now_us: int) -> None:
-    """Write everything asked of the entities of `row` into `values`."""
-    for table, windows in started:
-        ring = table.rings.get(table.key_of(row), _NOTHING)
-        tiles, counts, sums = ring.tiles, ring.counts, ring.sums
-        n_ever = counts[-1]
-        for first, (_, rates, numbers, ratios, lasts) in windows:
-            before = bisect_left(tiles, first) - 1
-            n = n_ever - counts[before]
-            for place, sum_at, parent, strength in rates:
-                total = sums[sum_at]
-                if parent >= 0 and (prior := values[parent]) is not None:
-                    values[place] = (total[-1] - total[before] + strength * prior) / (n + strength)
-                elif n:
-                    values[place] = (total[-1] - total[before]) / n
-            for place, more in numbers:
-                values[place] = n + more
-            if n and (ratios or lasts):
-                for place, sum_at in ratios:
-                    amount = sums[sum_at][-1] - sums[sum_at][before]
-                    values[place] = row[_AMOUNT_AT] / (amount / n) if amount else None  # type: ignore[operator]  # integers
-                for place, column in lasts:
-                    values[place] = _of_last(ring.last, column, row=row, now_us=now_us)
-
-
-def _of_last(last: _Last | None, column: str, *, row: Row, now_us: int) -> FeatureValue:
-    assert last is not None  # An entity with answers has a last one.
-    match column:
-        case "status":
-            return last.status
-        case "response_code":
-            return last.response_code
-        case "route":
-            return last.route
-        case "approved":
-            return int(last.status == "approved")
-        case "seconds_since":
-            return (now_us - last.arrived_us) / 1e6
-        case _:
-            return int(last.route == row[_ROUTE_AT])
-
-
-def _window_at(windows: list[_Window], tiles: int) -> int:
-    """Position at which a window of so many tiles is answered within its look."""
-    return next((at for at, window in enumerate(windows) if window.tiles == tiles), len(windows))
+@cache
+def _written(catalogue: Catalogue) -> Callable[..., Any]:
+    return written(catalogue)
 
 
 def _picker(places: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:

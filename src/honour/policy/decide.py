@@ -123,7 +123,7 @@ def _by_value(
     draw: float,
 ) -> Decided:
     values = expected_values_minor(p_approve, amount_minor=payment.amount_minor, terms=terms, costs=[one.route.cost for one in eligible])
-    if float(values.max()) <= 0.0:
+    if max(values.tolist()) <= 0.0:
         ranking = _ranking(considered, eligible, p_approve=p_approve, values=values, chosen=np.zeros(len(values)))
         best = eligible[int(values.argmax())].candidate.route
         detail = f"The best candidate, {best}, would lose {_money(-float(values.max()), payment)} on average."
@@ -135,18 +135,19 @@ def _by_value(
 
 
 def _why(payment: Payment, eligible: Sequence[Considered], p_approve: NDArray[np.float64], values: NDArray[np.float64], at: int) -> Reason:
-    candidate = eligible[at].candidate
-    worth = f"p {p_approve[at]:.3f} on {candidate.route} is worth {_money(float(values[at]), payment)}"
-    best = int(np.argmax(values))
+    candidate, worths = eligible[at].candidate, values.tolist()
+    worth = f"p {float(p_approve[at]):.3f} on {candidate.route} is worth {_money(worths[at], payment)}"
+    highest = max(worths)
+    best = worths.index(highest)
     if at != best:
-        lost = _money(float(values[best] - values[at]), payment)
+        lost = _money(highest - worths[at], payment)
         return Reason(
             code="exploration", detail=f"{worth}, {lost} less than {eligible[best].candidate.route}; chosen to learn, within the budget."
         )
-    if len(values) == 1:
+    if len(worths) == 1:
         return Reason(code="only_candidate", detail=f"{worth}; nothing else is eligible.")
-    second = float(np.partition(values, -2)[-2])
-    return Reason(code="highest_expected_value", detail=f"{worth}, {_money(float(values[at]) - second, payment)} more than the next.")
+    second = sorted(worths)[-2]
+    return Reason(code="highest_expected_value", detail=f"{worth}, {_money(highest - second, payment)} more than the next.")
 
 
 def _static(
@@ -180,20 +181,25 @@ def _ranking(
     chosen: NDArray[np.float64],
 ) -> tuple[RankedCandidate, ...]:
     """Eligible by value, best first, then the rest in the order of the settings."""
+    p, worth, share = p_approve.tolist(), values.tolist(), chosen.tolist()
+    scored = worth[0] == worth[0]  # All are NaN when nothing could score.
+    order = sorted(range(len(worth)), key=worth.__getitem__, reverse=True) if scored else range(len(worth))
     ranked = []
-    for at in np.argsort(-values, kind="stable"):
-        candidate, scored = eligible[at].candidate, not np.isnan(values[at])
+    for at in order:
+        route, authentication, credential = eligible[at].candidate
         ranked.append(
             RankedCandidate(
-                route=candidate.route,
-                authentication=candidate.authentication,
-                credential=candidate.credential,
+                route=route,
+                authentication=authentication,
+                credential=credential,
                 eligible=True,
-                p_approve=float(p_approve[at]) if scored else None,
-                expected_value_minor=float(values[at]) if scored else None,
-                propensity=float(chosen[at]),
+                p_approve=p[at] if scored else None,
+                expected_value_minor=worth[at] if scored else None,
+                propensity=share[at],
             )
         )
+    if len(eligible) == len(considered):
+        return tuple(ranked)
     return (*ranked, *(_unranked(one) for one in considered if not one.eligible))
 
 

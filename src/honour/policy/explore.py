@@ -8,7 +8,10 @@ the sum of propensity x gap, stays within the budget.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _PRECISION = 1e-12
+_STEPS_MAX = 100
 
 
 def propensities(values: Floats, *, budget_minor: float) -> Floats:
@@ -26,15 +30,17 @@ def propensities(values: Floats, *, budget_minor: float) -> Floats:
     >>> propensities(np.array([10.0, 4.0, 7.0]), budget_minor=0.0).tolist()
     [1.0, 0.0, 0.0]
     """
-    chosen = np.zeros(len(values))
-    best = int(np.argmax(values))
-    gaps = values[best] - values
-    others = np.arange(len(values)) != best
-    if budget_minor > 0.0 and len(values) > 1:
-        gamma = _gamma(gaps[others], n=len(values), budget_minor=budget_minor)
-        chosen[others] = 1.0 / (len(values) + gamma * gaps[others])
-    chosen[best] = 1.0 - chosen[others].sum()
-    return chosen
+    # A few plain floats: faster than arrays of a few.
+    worth = values.tolist()
+    best = worth.index(max(worth))
+    chosen = [0.0] * len(worth)
+    if budget_minor > 0.0 and len(worth) > 1:
+        gaps = [worth[best] - value for value in worth]
+        gamma = _gamma(gaps, n=len(worth), budget_minor=budget_minor)
+        chosen = [1.0 / (len(worth) + gamma * gap) for gap in gaps]
+        chosen[best] = 0.0
+    chosen[best] = 1.0 - sum(chosen)
+    return np.array(chosen)
 
 
 def draw_for(salt: str, payment_id: str, attempt_number: int) -> float:
@@ -50,23 +56,29 @@ def _key_of(salt: str) -> bytes:
 
 def pick(probabilities: Floats, *, draw: float) -> int:
     """Position that `draw` falls on; never one of probability 0."""
-    reached = np.cumsum(probabilities)
-    at = int(np.searchsorted(reached, draw * reached[-1], side="right"))
-    return min(at, int(np.flatnonzero(probabilities)[-1]))
+    each = probabilities.tolist()
+    reached = list(accumulate(each))
+    at = bisect_right(reached, draw * reached[-1])
+    return min(at, max(place for place, p in enumerate(each) if p))
 
 
-def _gamma(gaps: Floats, *, n: int, budget_minor: float) -> float:
-    """Smallest gamma >= 0 whose expected loss is within the budget, to 12 digits; the loss falls as gamma grows."""
-    behind = [float(gap) for gap in gaps if gap > 0.0]  # A few plain floats: faster than arrays of a few.
+def _gamma(gaps: Sequence[float], *, n: int, budget_minor: float) -> float:
+    """Smallest gamma >= 0 whose expected loss is within the budget, to 12 digits.
 
-    def loss(gamma: float) -> float:
-        return sum(gap / (n + gamma * gap) for gap in behind)
-
-    if loss(0.0) <= budget_minor:
-        return 0.0
-    # Each term is below 1 / gamma, so this gamma is enough.
-    low, high = 0.0, len(behind) / budget_minor
-    while high - low > _PRECISION * high:
-        middle = (low + high) / 2.0
-        low, high = (low, middle) if loss(middle) <= budget_minor else (middle, high)
-    return high
+    The loss is the sum of g / (n + gamma g): it falls, and ever more slowly, so that Newton's steps from 0 come from below and
+    never pass what is looked for.
+    """
+    behind = [gap for gap in gaps if gap > 0.0]
+    gamma = 0.0
+    for _ in range(_STEPS_MAX):
+        loss = slope = 0.0
+        for gap in behind:
+            share = gap / (n + gamma * gap)
+            loss += share
+            slope += share * share
+        over = loss - budget_minor
+        if over <= _PRECISION * budget_minor:
+            return gamma * (1.0 + 2.0 * _PRECISION) if over > 0.0 else gamma
+        gamma += over / slope
+    # Each term is below 1 / gamma, so this gamma is always enough.
+    return len(behind) / budget_minor

@@ -30,7 +30,7 @@ def expected_values_minor(p_approve: Floats, *, amount_minor: int, terms: Mercha
     """`expected_value_minor` of several candidates of one payment: (n,) probabilities to (n,) minor units."""
     return np.array(
         [
-            expected_value_minor(float(p), amount_minor=amount_minor, terms=terms, cost=cost)
-            for p, cost in zip(p_approve, costs, strict=True)
+            expected_value_minor(p, amount_minor=amount_minor, terms=terms, cost=cost)
+            for p, cost in zip(p_approve.tolist(), costs, strict=True)
         ]
     )
