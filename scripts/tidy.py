@@ -20,7 +20,7 @@ import words
 LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 IMPORTS_MAX = 10
-IMPORTS_MAX_OF = {"src/honour/loop.py": 16, "src/honour/demo.py": 16}
+IMPORTS_MAX_OF = {"src/honour/loop.py": 16, "src/honour/arena/demo.py": 16}
 """These two are the whole product on one page: naming every neighbour is what they are for."""
 
 CODE = (".py",)

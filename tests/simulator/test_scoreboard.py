@@ -6,8 +6,10 @@ import pytest
 
 from honour.errors import BadInput
 from honour.simulator import scenario
-from honour.simulator.baseline import fixed_route, oracle, random_route
-from honour.simulator.scoreboard import mean_interval, ratio_interval, scoreboard, standard_policies, table
+from honour.simulator.baselines.fixed import fixed_route, random_route
+from honour.simulator.baselines.oracle import oracle
+from honour.simulator.lineup import standard_policies
+from honour.simulator.scoreboard import mean_interval, ratio_interval, scoreboard, table
 from honour.simulator.world import World
 
 WORLDS = [World(scenario.load("calm").sized(300), seed=seed) for seed in (1, 2, 3)]

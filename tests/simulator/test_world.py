@@ -135,7 +135,7 @@ def test_an_outage_stops_its_route_while_it_lasts_and_no_other() -> None:
 
 
 def test_bins_are_prefixes_and_every_range_has_its_own() -> None:
-    bins = [span.bin for issuer in WORLD.issuers for span in issuer.ranges]
-    assert len(WORLD.issuers) == 25
+    bins = [digits for issuer in WORLD.issuers for span in issuer.ranges for digits in (span.bin, span.moved_bin)]
+    assert len(WORLD.issuers) == 160
     assert len(set(bins)) == len(bins)
     assert {len(digits) for digits in bins} == {8}

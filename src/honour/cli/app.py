@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from honour import __version__
-from honour.cli import data, features, models, service
+from honour.cli import data, features, models, service, world
 
 app = typer.Typer(
     name="honour",
@@ -27,7 +27,8 @@ app.command("train")(models.train)
 app.command("evaluate")(models.evaluate)
 app.command("replay")(models.replay)
 app.command("serve")(service.serve)
-app.command("simulate")(data.simulate)
+app.command("simulate")(world.simulate)
+app.command("scoreboard")(world.scoreboard)
 app.command("doctor")(service.doctor)
 
 

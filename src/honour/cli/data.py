@@ -57,24 +57,6 @@ def import_(
         show.out(f"Wrote {result.settings_written} with {result.n_routes} routes.")
 
 
-def simulate(
-    out: Path = typer.Option(..., "--out", help="NDJSON file to write, one attempt a line, as POST /v1/events takes it."),
-    scenario: str = typer.Option("calm", "--scenario", help="Scenario by name, or a scenario file."),
-    payments: int = typer.Option(10_000, "--payments", min=1, help="Payments to make."),
-    seed: int = typer.Option(1, "--seed", min=0, help="Same seed, same bytes."),
-    json: bool = JSON,
-) -> None:
-    """Write attempts of a simulated world, with a routing that is random among what each payment supports."""
-    from honour.demo import simulate as simulated  # The simulator; serving does without it.
-
-    with show.progress() as step:
-        result = simulated(out, scenario=scenario, payments=payments, seed=seed, step=step)
-    if json:
-        show.as_json(result)
-    else:
-        show.out(
-            f"{result.n_payments} payments, {result.n_attempts} attempts, {result.attempt_approval_rate:.3f} of attempts approved: {out}"
-        )
 
 
 def _utc(instant: datetime | None) -> datetime | None:

@@ -58,7 +58,7 @@ def demo(
 
     The world is a small simulation with known truth: it shows that the loop works, not what you would earn.
     """
-    from honour import demo as whole_loop  # Training libraries; serving does without them.
+    from honour.arena import demo as whole_loop  # Training libraries; serving does without them.
 
     with show.progress() as step:
         result = whole_loop.demo(data, payments=payments, seeds=seeds, step=step)

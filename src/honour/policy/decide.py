@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from honour.networks.retry_limit import Allowed
 from honour.policy.eligible import Considered
 from honour.policy.explore import pick, propensities
-from honour.policy.value import expected_values_minor
+from honour.policy.value import cost_of, expected_values_minor
 from honour.records.decision import Action, ChosenAttempt, RankedCandidate, Reason
 from honour.records.instant import from_us, to_us
 from honour.records.payment import Payment
@@ -122,7 +122,8 @@ def _by_value(
     terms: Merchant,
     draw: float,
 ) -> Decided:
-    values = expected_values_minor(p_approve, amount_minor=payment.amount_minor, terms=terms, costs=[one.route.cost for one in eligible])
+    costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in eligible]
+    values = expected_values_minor(p_approve, amount_minor=payment.amount_minor, terms=terms, costs=costs)
     if max(values.tolist()) <= 0.0:
         ranking = _ranking(considered, eligible, p_approve=p_approve, values=values, chosen=np.zeros(len(values)))
         best = eligible[int(values.argmax())].candidate.route

@@ -14,6 +14,7 @@ Reasons in order of precedence; a candidate that is not eligible lists all that 
     card_expired                the month of `expires` is over, the shopper gave it, and no network token renews it
     credential_not_available    a network token or wallet that the card does not have
     shopper_absent              3-D Secure asks the shopper, and the merchant initiated this payment
+    exemption_not_allowed       the law does not let the acquirer claim this exemption for this amount, currency and initiator
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from honour.networks.exemption import may_claim
 from honour.networks.retry_limit import Allowed
 from honour.records.instant import from_us
 from honour.records.payment import Payment
@@ -59,6 +61,8 @@ def consider(
                 reasons = (*(("network_rule",) if allowed.blocked else ()), "just_declined", *(r for r in reasons if r != "network_rule"))
             if authentication == "three_ds" and payment.initiator == "merchant":
                 reasons = (*reasons, "shopper_absent")
+            if not may_claim(authentication, payment=payment, tra_fraud_bps=route.tra_fraud_bps):
+                reasons = (*reasons, "exemption_not_allowed")
             considered.append(Considered(candidate, route, reasons))
     return tuple(considered)
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from honour.records.route import Merchant, RouteCost
+from honour.records.payment import Payment
+from honour.records.route import Candidate, Merchant, Route, RouteCost
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +25,25 @@ def expected_value_minor(p_approve: float, *, amount_minor: int, terms: Merchant
     """
     margin = amount_minor * terms.margin_bps / 10_000 - cost.approval_minor - amount_minor * cost.approval_bps / 10_000
     return p_approve * margin - cost.attempt_minor - (1.0 - p_approve) * cost.decline_minor
+
+
+def cost_of(payment: Payment, *, candidate: Candidate, route: Route) -> RouteCost:
+    """What one attempt of `payment` in the form of `candidate` costs: 3-D Secure and a border are part of the four plain fees.
+
+    A border is crossed when the card's country is known and is not the route's.
+    """
+    cost = route.cost
+    authenticates = candidate.authentication == "three_ds" and cost.three_ds_minor > 0.0
+    country = payment.card.issuer_country
+    crosses = cost.cross_border_bps > 0.0 and country is not None and country != route.country
+    if not authenticates and not crosses:
+        return cost
+    return RouteCost(
+        attempt_minor=cost.attempt_minor + (cost.three_ds_minor if authenticates else 0.0),
+        approval_minor=cost.approval_minor,
+        approval_bps=cost.approval_bps + (cost.cross_border_bps if crosses else 0.0),
+        decline_minor=cost.decline_minor,
+    )
 
 
 def expected_values_minor(p_approve: Floats, *, amount_minor: int, terms: Merchant, costs: Sequence[RouteCost]) -> Floats:

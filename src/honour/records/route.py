@@ -20,18 +20,23 @@ class RouteCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     approval_minor  charged on approval, on top
     approval_bps    charged on approval, basis points of the amount
     decline_minor   charged when the attempt is not approved, on top
+    three_ds_minor  charged for an attempt with 3-D Secure, whatever the answer, on top
+    cross_border_bps  charged on approval when the card was issued in another country than the route's, basis points of the amount
     """
 
     attempt_minor: NonNegative = 0.0
     approval_minor: NonNegative = 0.0
     approval_bps: NonNegative = 0.0
     decline_minor: NonNegative = 0.0
+    three_ds_minor: NonNegative = 0.0
+    cross_border_bps: NonNegative = 0.0
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A way out to the networks: acquirer and merchant account, with what it supports and charges.
 
     An empty tuple of networks, currencies, funding or merchants means: all of them.
+    tra_fraud_bps  fraud rate that the acquirer vouches for when it claims the exemption for transaction risk analysis, basis points
     """
 
     id: Identifier
@@ -44,6 +49,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     credentials: tuple[CredentialForm, ...] = ("pan",)
     authentications: tuple[Authentication, ...] = ("none",)
     installments_max: Annotated[int, msgspec.Meta(ge=1, le=99)] = 1
+    tra_fraud_bps: NonNegative | None = None
     cost: RouteCost = RouteCost()
     enabled: bool = True
 

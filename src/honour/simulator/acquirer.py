@@ -1,128 +1,100 @@
-"""Acquirers: the routes out, what they carry and cost, and how well they work at an instant."""
+"""Acquirers: the routes out, what they carry and charge, and how well they work at an ordinary instant."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from honour.records.payment import Payment
-from honour.records.route import Candidate, Route, RouteCost
+import msgspec
+
+from honour.records.payment import Currency, Network, Payment
+from honour.records.route import Authentication, Candidate, Route, RouteCost
+from honour.simulator import table
 from honour.simulator.draw import Draws, normal
-from honour.simulator.issuer import EUROPE, Issuer
+from honour.simulator.issuer import Issuer
+from honour.simulator.land import EUROPE, USD_PER_UNIT
 
 INCIDENT_US = 30 * 60 * 1_000_000
 LIKING_SPREAD = 1.1
 """Spread of what issuers make of acquirers, in logit."""
+EUR_IN_USD = 1.08
+LOW_VALUE_EUR = 30.0
+"""RTS Article 16: remote payments up to this amount may go without authentication."""
+TRA_EUR = ((1.0, 500.0), (6.0, 250.0), (13.0, 100.0))
+"""RTS Article 18: highest amount for which an acquirer with a fraud rate up to so many basis points may claim the exemption."""
 
 
-@dataclass(frozen=True, slots=True)
-class Acquirer:
-    """How a route works behind what its settings say.
+class Works(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a route works behind what its settings say; tables/acquirers.toml says what each value means."""
 
-    route           what a merchant knows of it
-    unreliable      share of attempts that never reach the issuer on an ordinary minute
-    incident_rate   share of half hours in which a third of the attempts fail
-    latency_ms      median time to an answer
-    quality         logit added to refusals of every issuer: how well messages are filled in; negative is better
-    """
-
-    route: Route
     unreliable: float
     incident_rate: float
     latency_ms: float
     quality: float
+    candour: float
+
+
+class Acquirer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One acquirer and the route to it."""
+
+    id: str
+    country: str
+    networks: tuple[Network, ...]
+    currencies: tuple[Currency, ...]
+    cost: RouteCost
+    works: Works
+    token: bool = False
+    installments_max: int = 1
+    fraud_bps: float | None = None
 
     @property
-    def country(self) -> str:
-        """Where it acquires."""
-        return self.route.country or ""
+    def route(self) -> Route:
+        """What a merchant's settings say of it."""
+        return Route(
+            id=self.id,
+            acquirer=self.id.removeprefix("acq_"),
+            country=self.country,
+            networks=self.networks,
+            currencies=self.currencies,
+            credentials=("pan", "network_token") if self.token else ("pan",),
+            authentications=("none", "three_ds", *self._exemptions),
+            installments_max=self.installments_max,
+            tra_fraud_bps=self.fraud_bps,
+            cost=self.cost,
+        )
 
-    def distance(self, issuer_country: str) -> float:
-        """0 domestic, 0.25 within Europe, 1 across a border."""
-        if self.country == issuer_country:
-            return 0.0
-        return 0.25 if self.country in EUROPE and issuer_country in EUROPE else 1.0
+    @property
+    def _exemptions(self) -> tuple[Authentication, ...]:
+        if self.country not in EUROPE:
+            return ()
+        return ("exemption_low_value",) if self.fraud_bps is None else ("exemption_low_value", "exemption_tra")
+
+    def may_claim(self, authentication: Authentication, *, amount_minor: int, currency: Currency) -> bool:
+        """Whether the amount lies within what the exemption allows; True for anything that is not an exemption."""
+        if not authentication.startswith("exemption"):
+            return True
+        eur = amount_minor / 100.0 * USD_PER_UNIT[currency] / EUR_IN_USD
+        if authentication == "exemption_low_value":
+            return eur <= LOW_VALUE_EUR
+        return self.fraud_bps is not None and any(self.fraud_bps <= rate and eur <= most for rate, most in TRA_EUR)
 
 
-def _acquirer(
-    name: str,
-    country: str,
-    *,
-    carries: tuple[str, str],
-    cost: tuple[float, float, float],
-    works: tuple[float, float, float, float],
-    token: bool,
-    installments: int = 1,
-) -> Acquirer:
-    networks, currencies = carries
-    attempt_minor, approval_bps, decline_minor = cost
-    unreliable, incident_rate, latency_ms, quality = works
-    route = Route(
-        id=name,
-        acquirer=name.removeprefix("acq_"),
-        country=country,
-        networks=tuple(networks.split()),  # type: ignore[arg-type]  # names of networks, written as one line
-        currencies=tuple(currencies.split()),
-        credentials=("pan", "network_token") if token else ("pan",),
-        authentications=("none", "three_ds"),
-        installments_max=installments,
-        cost=RouteCost(attempt_minor=attempt_minor, approval_minor=5.0, approval_bps=approval_bps, decline_minor=decline_minor),
-    )
-    return Acquirer(route=route, unreliable=unreliable, incident_rate=incident_rate, latency_ms=latency_ms, quality=quality)
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    acquirers: tuple[Acquirer, ...]
 
 
 def make_acquirers() -> tuple[Acquirer, ...]:
-    """The eight acquirers, the same in every world; how issuers like them differs from world to world."""
-    return (
-        _acquirer(
-            "acq_br_1",
-            "BR",
-            carries=("visa mastercard elo amex", "BRL"),
-            cost=(12, 215, 4),
-            works=(0.003, 0.002, 900, -0.1),
-            token=True,
-            installments=12,
-        ),
-        _acquirer(
-            "acq_br_2",
-            "BR",
-            carries=("visa mastercard elo", "BRL"),
-            cost=(6, 175, 2),
-            works=(0.009, 0.006, 1300, 0.2),
-            token=False,
-            installments=12,
-        ),
-        _acquirer(
-            "acq_de_1", "DE", carries=("visa mastercard amex", "EUR GBP"), cost=(6, 95, 2), works=(0.003, 0.002, 650, 0.0), token=True
-        ),
-        _acquirer(
-            "acq_fr_1",
-            "FR",
-            carries=("visa mastercard cartes_bancaires", "EUR"),
-            cost=(4, 80, 2),
-            works=(0.006, 0.004, 800, 0.1),
-            token=False,
-        ),
-        _acquirer(
-            "acq_gb_1", "GB", carries=("visa mastercard amex", "GBP EUR"), cost=(5, 90, 3), works=(0.004, 0.003, 600, 0.05), token=True
-        ),
-        _acquirer("acq_us_1", "US", carries=("visa mastercard amex", "USD"), cost=(8, 190, 3), works=(0.003, 0.002, 700, -0.1), token=True),
-        _acquirer(
-            "acq_us_2",
-            "US",
-            carries=("visa mastercard amex cartes_bancaires", "USD EUR GBP BRL"),
-            cost=(5, 165, 2),
-            works=(0.006, 0.004, 1000, 0.15),
-            token=True,
-        ),
-        _acquirer("acq_us_3", "US", carries=("visa mastercard", "USD"), cost=(6, 150, 2), works=(0.007, 0.005, 900, 0.25), token=False),
-    )
+    """The acquirers, the same in every world; how issuers like them differs from world to world.
+
+    >>> len(make_acquirers())
+    12
+    """
+    return table.read("acquirers", as_type=_Table).acquirers
 
 
 def candidates(payment: Payment, *, routes: tuple[Route, ...]) -> Iterator[Candidate]:
     """Every way of attempting `payment` that the routes say they carry, in the order of `routes`.
 
-    A token needs a card that has one; authentication needs a shopper who is there.
+    A token needs a card that has one; authentication and its exemptions need a shopper who is there.
     """
     for route in routes:
         if not carries(route, payment=payment):
@@ -148,12 +120,14 @@ def carries(route: Route, *, payment: Payment) -> bool:
     )
 
 
-def cost_minor(route: Route, *, amount_minor: int, approved: bool) -> float:
+def cost_minor(route: Route, *, payment: Payment, authentication: Authentication, approved: bool) -> float:
     """What one attempt costs once its answer is known, minor units of the payment."""
     cost = route.cost
-    if approved:
-        return cost.attempt_minor + cost.approval_minor + cost.approval_bps * amount_minor / 10_000
-    return cost.attempt_minor + cost.decline_minor
+    sent = cost.attempt_minor + (cost.three_ds_minor if authentication == "three_ds" else 0.0)
+    if not approved:
+        return sent + cost.decline_minor
+    bps = cost.approval_bps + (cost.cross_border_bps if payment.card.issuer_country != route.country else 0.0)
+    return sent + cost.approval_minor + bps * payment.amount_minor / 10_000
 
 
 class Liking:
@@ -162,11 +136,11 @@ class Liking:
     def __init__(self, seed: int, *, issuers: tuple[Issuer, ...], acquirers: tuple[Acquirer, ...]) -> None:
         draws = Draws(seed, purpose="liking")
         self._logits = {
-            (issuer.id, acquirer.route.id): LIKING_SPREAD * normal(draws.of(f"{issuer.id}/{acquirer.route.id}")[0]) + acquirer.quality
+            (issuer.id, acquirer.id): LIKING_SPREAD * normal(draws.of(f"{issuer.id}/{acquirer.id}")[0]) + acquirer.works.quality
             for issuer in issuers
             for acquirer in acquirers
         }
 
     def of(self, issuer: Issuer, acquirer: Acquirer) -> float:
         """Logit that `issuer` adds for attempts that come through `acquirer`."""
-        return self._logits[issuer.id, acquirer.route.id]
+        return self._logits[issuer.id, acquirer.id]

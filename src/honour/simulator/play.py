@@ -1,38 +1,30 @@
 """Playing a policy in a world: payments in the order of time, answers that arrive late, shoppers who lose patience.
 
-The policy sees what the wire carries: it is asked with a DecisionRequest, answers with a Decision and hears Outcomes.
+The policy sees what the wire carries: it is asked with a DecisionRequest, answers with a Decision, hears Outcomes and Disputes,
+and is told of routes as settings would.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from honour.errors import LogContractBroken
-from honour.records.attempt import Attempt, Outcome
+from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision, DecisionRequest
 from honour.records.event import AttemptReported
 from honour.records.instant import from_us, to_us
 from honour.records.payment import Payment
-from honour.records.route import Candidate
+from honour.records.route import Candidate, Route
+from honour.simulator.audit import Audit
+from honour.simulator.draw import Draws
 from honour.simulator.world import Answer, World
 
 ATTEMPTS_MAX = 20
 """Attempts of one payment after which the stage asks no more, so that a policy that never stops cannot hold it up."""
-FORBIDDEN_AGAIN = {
-    "visa": frozenset(("04", "07", "12", "14", "15", "41", "43", "46", "57", "R0", "R1", "R3")),
-    "elo": frozenset(("12", "13", "14", "19", "23", "30", "41", "43", "54", "56", "57", "58", "63", "64", "76", "77", "82", "83")),
-}
-"""Response codes after which the network forbids another attempt: Visa category 1, Elo's irreversible list."""
-FORBIDDEN_ADVICE = frozenset(("03", "21"))
-"""Mastercard merchant advice codes after which another attempt is charged."""
-
-Floats = npt.NDArray[np.float64]
 
 
 class Policy(Protocol):
@@ -44,6 +36,12 @@ class Policy(Protocol):
     def report(self, outcome: Outcome) -> object:
         """What came back for an earlier decision."""
 
+    def dispute(self, dispute: Dispute) -> object:
+        """A payment was disputed."""
+
+    def take_routes(self, routes: tuple[Route, ...]) -> object:
+        """These are the routes from here on, with their fees."""
+
 
 class Attempted(NamedTuple):
     """One attempt with its answer, at the instant at which the answer arrived.
@@ -51,6 +49,8 @@ class Attempted(NamedTuple):
     number       of the payment in the play, from 0
     n_before     attempts of the same payment before this one
     propensity   with which the policy says that it chose this candidate
+    decided_ms   what the policy says that deciding took
+    heard_us     when the merchant's systems heard of it; None for never
     """
 
     payment: Payment
@@ -58,66 +58,20 @@ class Attempted(NamedTuple):
     n_before: int
     candidate: Candidate
     propensity: float
+    decided_ms: float
     at_us: int
     arrived_us: int
+    heard_us: int | None
+    heard_twice: bool
     answer: Answer
     breaks_rule: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
-    """What a policy earned, payment by payment in the order of the world, so that policies can be compared in pairs.
-
-    approved          (n,) whether some attempt was approved
-    attempts          (n,) attempts made
-    approved_attempts (n,) 0 or 1
-    cost_minor        (n,) cost of all attempts, US cents at the world's fixed rates
-    net_margin_minor  (n,) margin of the sale if approved, less cost, US cents
-    rule_violations   attempts on a payment to which the network had forbidden another
-    """
-
-    approved: npt.NDArray[np.bool_]
-    attempts: npt.NDArray[np.int64]
-    cost_minor: Floats
-    net_margin_minor: Floats
-    rule_violations: int
-
-    def figures(self) -> dict[str, float]:
-        """Means over the play: rates in [0, 1], money in US cents."""
-        n_attempts = int(self.attempts.sum())
-        n_approved = int(self.approved.sum())
-        return {
-            "payment_approval_rate": n_approved / len(self.approved),
-            "attempt_approval_rate": n_approved / n_attempts if n_attempts else 0.0,
-            "net_margin_minor": float(self.net_margin_minor.mean()),
-            "cost_per_approval_minor": float(self.cost_minor.sum()) / n_approved if n_approved else float("nan"),
-            "attempts_per_payment": n_attempts / len(self.approved),
-            "rule_violations": float(self.rule_violations),
-        }
-
-
-def play(world: World, *, policy: Policy, step: Callable[[int], None] | None = None) -> Played:
-    """What `policy` earns in `world`; `step` is called with the number of payments begun, now and then."""
-    n = world.scenario.n_payments
-    approved = np.zeros(n, dtype=np.bool_)
-    attempts = np.zeros(n, dtype=np.int64)
-    cost = np.zeros(n)
-    margin = np.zeros(n)
-    violations = 0
-    for made in attempts_of(world, policy=policy, step=step):
-        rate = world.usd_per_minor(made.payment)
-        attempts[made.number] += 1
-        cost[made.number] += made.answer.cost_minor * rate
-        violations += made.breaks_rule
-        if made.answer.status == "approved":
-            approved[made.number] = True
-            margin[made.number] = made.payment.amount_minor * world.merchants[made.payment.merchant_id].margin_bps / 10_000 * rate
-    return Played(approved=approved, attempts=attempts, cost_minor=cost, net_margin_minor=margin - cost, rule_violations=violations)
-
-
 def history(world: World, *, policy: Policy, step: Callable[[int], None] | None = None) -> Iterator[AttemptReported]:
-    """Attempts as they would be reported to Honour, in the order in which their answers arrive."""
+    """Attempts as they would be reported to Honour, in the order in which they are heard of; lost ones never are."""
     for made in attempts_of(world, policy=policy, step=step):
+        if made.heard_us is None:
+            continue
         yield AttemptReported(
             attempt=Attempt(
                 attempt_id=f"att_{made.payment.payment_id.removeprefix('pay_')}_{made.n_before + 1}",
@@ -138,99 +92,182 @@ def history(world: World, *, policy: Policy, step: Callable[[int], None] | None 
 
 
 def attempts_of(world: World, *, policy: Policy, step: Callable[[int], None] | None = None) -> Iterator[Attempted]:
-    """Every attempt of a play in the order in which answers arrive, each reported to the policy as it arrives.
+    """Every attempt of a play in the order in which it is heard of, each reported to the policy then.
 
-    A payment is asked about again as soon as its answer is in, or when the policy said to wait until, as long as the
-    shopper (or the merchant that started it) goes on trying; leaving a challenge, or a stop, ends it.
+    A payment is asked about again as soon as its answer is heard, or when the policy said to wait until, as long as the
+    shopper (or the merchant that started it) goes on trying; leaving a challenge, a stop or an answer that is lost ends it.
     """
+    stage = _Stage(world, policy)
     coming = world.payments()
     following = next(coming, None)
     number = 0
-    waiting: list[tuple[int, int, _Open]] = []
-    while following is not None or waiting:
-        if following is not None and (not waiting or _created_us(following) <= waiting[0][0]):
-            open_ = _Open(payment=following, number=number, ends_us=_created_us(following) + round(world.patience_s(following) * 1e6))
-            at_us = _created_us(following)
+    while following is not None or stage.waiting:
+        if following is not None and (not stage.waiting or _created_us(following) <= stage.waiting[0].at_us):
+            created_us = _created_us(following)
+            stage.tell_routes(created_us)
+            ends_us = created_us + round(world.patience_s(following) * 1e6)
+            stage.ask(_Open(payment=following, number=number, ends_us=ends_us), at_us=created_us)
             number += 1
             following = next(coming, None)
             if step is not None and number % 500 == 0:
                 step(number)
-        else:
-            at_us, _, open_ = heappop(waiting)
-            if open_.pending is not None:
-                made, decision_id = open_.pending
-                policy.report(_outcome(made, decision_id=decision_id))
-                open_.settle(made)
-                yield made
-                if made.answer.status in ("approved", "abandoned") or open_.n_attempts >= ATTEMPTS_MAX:
-                    continue
-        next_us = _ask(open_, world=world, policy=policy, at_us=at_us) if at_us <= open_.ends_us else None
-        if next_us is not None:
-            heappush(waiting, (next_us, open_.number, open_))
+            continue
+        due = heappop(stage.waiting)
+        stage.tell_routes(due.at_us)
+        match due.what:
+            case Dispute():
+                policy.dispute(due.what)
+            case Outcome():
+                policy.report(due.what)
+            case _Open():
+                made = stage.hear(due.what)
+                if made is not None:
+                    yield made
+                    if made.heard_us is None or made.answer.status in ("approved", "abandoned"):
+                        continue
+                if due.what.n_attempts < ATTEMPTS_MAX:
+                    stage.ask(due.what, at_us=due.at_us)
 
 
 @dataclass(slots=True)
 class _Open:
-    """A payment that is neither paid nor given up."""
+    """A payment that is neither paid nor given up; `pending` is its attempt under way and the decision that chose it."""
 
     payment: Payment
     number: int
     ends_us: int
     n_attempts: int = 0
-    forbidden: bool = False
     pending: tuple[Attempted, str] | None = None
 
-    def settle(self, made: Attempted) -> None:
-        """Take in the answer of the attempt that was pending."""
-        self.pending = None
-        self.n_attempts += 1
-        network, answer = self.payment.card.network, made.answer
-        self.forbidden |= answer.status == "declined" and (
-            answer.response_code in FORBIDDEN_AGAIN.get(network, ())
-            or (network == "mastercard" and answer.merchant_advice_code in FORBIDDEN_ADVICE)
+
+@dataclass(order=True, slots=True)
+class _Due:
+    """Something that happens at an instant, in the order in which it was put down among those of one instant."""
+
+    at_us: int
+    order: int
+    what: _Open | Outcome | Dispute = field(compare=False)
+
+
+class _Stage:
+    """What is under way in a play."""
+
+    def __init__(self, world: World, policy: Policy) -> None:
+        self.world, self.policy = world, policy
+        self.waiting: list[_Due] = []
+        self._order = 0
+        self._audit = Audit()
+        self._changes = list(world.conditions.changes_us())
+        self._lateness = Draws(world.seed, purpose=f"{world.stream}/reporting")
+
+    def tell_routes(self, at_us: int) -> None:
+        """Tell the policy of routes that opened or changed their fees up to an instant."""
+        if self._changes and self._changes[0] <= at_us:
+            while self._changes and self._changes[0] <= at_us:
+                changed_us = self._changes.pop(0)
+            self.policy.take_routes(self.world.routes_at(changed_us))
+
+    def ask(self, open_: _Open, *, at_us: int) -> None:
+        """Ask the policy, send what it says, and put down when to come back to this payment, if ever."""
+        if at_us > open_.ends_us:
+            return
+        decision = self.policy.decide(DecisionRequest(payment=open_.payment, at=from_us(at_us)))
+        if decision.action == "stop":
+            return
+        if decision.action == "wait":
+            until_us = _until_us(decision, at_us=at_us)
+            if until_us <= open_.ends_us:
+                self._put(until_us, open_)
+            return
+        made = self._attempt(open_, decision=decision, at_us=at_us)
+        open_.pending = (made, decision.decision_id)
+        self._put(made.heard_us or made.arrived_us, open_)
+
+    def hear(self, open_: _Open) -> Attempted | None:
+        """The answer of the attempt under way, reported to the policy unless it was lost; None when the payment only waited."""
+        if open_.pending is None:
+            return None
+        (made, decision_id), open_.pending = open_.pending, None
+        open_.n_attempts += 1
+        answer = made.answer
+        self._audit.settle(
+            made.payment,
+            status=answer.status,
+            response_code=answer.response_code,
+            advice=answer.merchant_advice_code,
+            at_us=made.arrived_us,
         )
+        if made.heard_us is not None:
+            outcome = _outcome(made, decision_id=decision_id, heard_us=made.heard_us)
+            self.policy.report(outcome)
+            if made.heard_twice:
+                self._put(made.heard_us + 1_000_000, outcome)
+        truth = self.world.truth(made.payment)
+        if answer.status == "approved" and truth.fraud:
+            dispute = Dispute(dispute_id=f"dis_{made.payment.payment_id}", payment_id=made.payment.payment_id, kind="fraud_report")
+            self._put(truth.disputed_us, dispute)
+        return made
 
-
-def _ask(open_: _Open, *, world: World, policy: Policy, at_us: int) -> int | None:
-    """Ask the policy, send what it says; the instant at which to come back to this payment, None when it is over."""
-    decision = policy.decide(DecisionRequest(payment=open_.payment, at=from_us(at_us)))
-    if decision.action == "stop":
-        return None
-    if decision.action == "wait":
-        until_us = to_us(decision.wait_until) if decision.wait_until is not None else at_us
-        if until_us <= at_us:
+    def _attempt(self, open_: _Open, *, decision: Decision, at_us: int) -> Attempted:
+        chosen = decision.attempt
+        if chosen is None:
             raise LogContractBroken(
-                f"decision {decision.decision_id}: wait_until is {decision.wait_until}, not after {from_us(at_us)}, when it was asked; "
-                "a policy that waits must name a later instant."
+                f"decision {decision.decision_id}: action is attempt, attempt is null; name the route, authentication and credential."
             )
-        return until_us if until_us <= open_.ends_us else None
-    chosen = decision.attempt
-    if chosen is None:
-        raise LogContractBroken(
-            f"decision {decision.decision_id}: action is attempt, attempt is null; name the route, authentication and credential."
+        candidate = Candidate(chosen.route, chosen.authentication, chosen.credential)
+        answer = self.world.answer(open_.payment, candidate=candidate, at_us=at_us, earlier=open_.n_attempts)
+        arrived_us = at_us + round(answer.latency_ms * 1_000)
+        heard_us, twice = self._heard(open_, arrived_us=arrived_us)
+        return Attempted(
+            payment=open_.payment,
+            number=open_.number,
+            n_before=open_.n_attempts,
+            candidate=candidate,
+            propensity=chosen.propensity,
+            decided_ms=decision.elapsed_us / 1_000.0,
+            at_us=at_us,
+            arrived_us=arrived_us,
+            heard_us=heard_us,
+            heard_twice=twice,
+            answer=answer,
+            breaks_rule=self._audit.breaks_rule(open_.payment, at_us=at_us),
         )
-    candidate = Candidate(chosen.route, chosen.authentication, chosen.credential)
-    answer = world.answer(open_.payment, candidate=candidate, at_us=at_us, earlier=open_.n_attempts)
-    arrived_us = at_us + round(answer.latency_ms * 1_000)
-    made = Attempted(
-        open_.payment, open_.number, open_.n_attempts, candidate, chosen.propensity, at_us, arrived_us, answer, open_.forbidden
-    )
-    open_.pending = (made, decision.decision_id)
-    return arrived_us
+
+    def _heard(self, open_: _Open, *, arrived_us: int) -> tuple[int | None, bool]:
+        reporting = self.world.conditions.reporting(arrived_us)
+        if reporting is None:
+            return arrived_us, False
+        u = self._lateness.of(f"{open_.payment.payment_id}/{open_.n_attempts}")
+        if u[0] < reporting.lost:
+            return None, False
+        return arrived_us + round(-reporting.delay_s * 1e6 * math.log(u[1])), u[2] < reporting.duplicated
+
+    def _put(self, at_us: int, what: _Open | Outcome | Dispute) -> None:
+        self._order += 1
+        heappush(self.waiting, _Due(at_us, self._order, what))
 
 
-def _outcome(made: Attempted, *, decision_id: str) -> Outcome:
-    arrived = from_us(made.arrived_us)
+def _until_us(decision: Decision, *, at_us: int) -> int:
+    until_us = to_us(decision.wait_until) if decision.wait_until is not None else at_us
+    if until_us <= at_us:
+        raise LogContractBroken(
+            f"decision {decision.decision_id}: wait_until is {decision.wait_until}, not after {from_us(at_us)}, when it was asked; "
+            "a policy that waits must name a later instant."
+        )
+    return until_us
+
+
+def _outcome(made: Attempted, *, decision_id: str, heard_us: int) -> Outcome:
     return Outcome(
         decision_id=decision_id,
         status=made.answer.status,
         response_code=made.answer.response_code,
         merchant_advice_code=made.answer.merchant_advice_code,
         authentication_result=made.answer.authentication_result,
-        happened_at=arrived,
+        happened_at=from_us(made.arrived_us),
         latency_ms=made.answer.latency_ms,
         cost_minor=made.answer.cost_minor,
-        at=arrived,
+        at=from_us(heard_us),
     )
 
 

@@ -6,46 +6,24 @@ import math
 from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from honour.errors import BadInput
 from honour.records.instant import to_us
+from honour.simulator.event import Event, NewRoute
 
 DAY_US = 86_400_000_000
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Day = Annotated[float, msgspec.Meta(ge=0)]
-
-
-class RouteEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something that happens to one route.
-
-    kind      outage: this share of attempts fails to reach the issuer, all the time
-              degradation: this share is declined, growing from nothing at the start to `share` at the end
-    from_day  days since the start of the scenario; `to_day` is when it is over at once
-    """
-
-    kind: Literal["outage", "degradation"]
-    route: str
-    from_day: Day
-    to_day: Day
-    share: Share
-
-    def share_at(self, day: float) -> float:
-        """Share of attempts that this stops at `day`, in [0, 1]."""
-        if not self.from_day <= day < self.to_day:
-            return 0.0
-        if self.kind == "outage":
-            return self.share
-        return self.share * (day - self.from_day) / (self.to_day - self.from_day)
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A stretch of time in a world.
 
     start             first day, from midnight UTC
-    payments_per_day  on average; the hours of the day differ
+    payments_per_day  on average; the hours and days of the week differ
+    funds_tight       added to how tight funds are in every country
+    recurring_share   share of all payments that are the subscription merchant's; null keeps the usual share
     """
 
     name: str
@@ -53,7 +31,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     days: Annotated[float, msgspec.Meta(gt=0, le=3660)]
     payments_per_day: Annotated[float, msgspec.Meta(gt=0)]
     description: str = ""
-    events: tuple[RouteEvent, ...] = ()
+    funds_tight: float = 0.0
+    recurring_share: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    events: tuple[Event, ...] = ()
 
     @property
     def n_payments(self) -> int:
@@ -82,35 +62,57 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The same scenario over `days` days, the payments of a day unchanged; events keep their day."""
         return msgspec.structs.replace(self, days=days)
 
+    def before(self, days: float) -> Scenario:
+        """The `days` days before this scenario, at the same pace and with nothing broken; a new route is not there yet."""
+        return msgspec.structs.replace(
+            self,
+            name=f"before {self.name}",
+            start=date.fromordinal(self.start.toordinal() - math.ceil(days)),
+            days=days,
+            events=tuple(NewRoute(route=event.route, from_day=1e8) for event in self.events if isinstance(event, NewRoute)),
+        )
+
 
 def names() -> tuple[str, ...]:
     """The scenarios that come with Honour.
 
-    >>> names()
-    ('calm', 'degradation', 'outage')
+    >>> "calm" in names() and "outage" in names()
+    True
     """
     folder = resources.files(__package__) / "scenarios"
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
 def load(name: str | Path) -> Scenario:
-    """A scenario by its name, or from a TOML file.
+    """A scenario by its name or TOML file; several, joined by `+`, happen together.
 
-    >>> load("outage").events[0].kind
-    'outage'
+    Combined scenarios have the days and pace of the first, or of the longest where that is longer.
+
+    >>> load("outage+fee_change").name
+    'outage+fee_change'
     """
+    if isinstance(name, str) and "+" in name and not Path(name).is_file():
+        parts = [_load(part) for part in name.split("+")]
+        events = tuple(event for part in parts for event in part.events)
+        days = max(part.days for part in parts)
+        return msgspec.structs.replace(parts[0], name=name, description="", days=days, events=events)
+    return _load(name)
+
+
+def _load(name: str | Path) -> Scenario:
     if isinstance(name, str) and name in names():
         text = (resources.files(__package__) / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
     elif Path(name).is_file():
         text = Path(name).read_text(encoding="utf-8")
     else:
         raise BadInput(
-            f"scenario: {str(name)!r} is neither a scenario nor a file. Scenarios: {', '.join(names())}; or give the path of a TOML file."
+            f"scenario: {str(name)!r} is neither a scenario nor a file. Scenarios: {', '.join(names())}; or give the path of a TOML "
+            "file. Join several with +."
         )
     try:
         scenario = msgspec.toml.decode(text.encode(), type=Scenario)
     except msgspec.DecodeError as wrong:
-        raise BadInput(f"scenario {str(name)!r}: {wrong}. `{names()[-1]}` among the built-in scenarios shows every key.") from wrong
+        raise BadInput(f"scenario {str(name)!r}: {wrong}. docs/simulator.md shows every key.") from wrong
     for index, event in enumerate(scenario.events):
         if not event.from_day < event.to_day or not math.isfinite(event.to_day):
             raise BadInput(

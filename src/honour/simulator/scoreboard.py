@@ -9,13 +9,11 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from honour.errors import BadInput
-from honour.simulator.baseline import cheapest_first, fixed_route, oracle, random_route, success_rate_router
-from honour.simulator.play import Played, Policy, play
+from honour.simulator.lineup import FIXED, ORACLE, MakePolicy
+from honour.simulator.played import Played, play
 from honour.simulator.world import World
 
-MakePolicy = Callable[[World], Policy]
-ORACLE = "oracle"
-FIXED = "fixed "
+HONOUR = "Honour"
 GOALS = ("payment_approval_rate", "net_margin_minor")
 # Two-sided 95 % points of Student's t by degrees of freedom.
 _T = (
@@ -55,15 +53,17 @@ class Interval(NamedTuple):
 class Row:
     """One policy over all worlds.
 
-    figures          mean of each figure of `Played.figures`
+    figures          mean of each figure of `Played.figures`; worlds in which there is nothing to take a mean of are left out
     over_best_fixed  paired difference to the best fixed route, by goal
     gap_closed       share of the way from the best fixed route to the oracle, by goal; None without both marks
+    honour_less      paired difference of the policy named Honour to this one, by goal; empty without it
     """
 
     policy: str
     figures: dict[str, Interval]
     over_best_fixed: dict[str, Interval]
     gap_closed: dict[str, Interval | None]
+    honour_less: dict[str, Interval]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +75,6 @@ class Scoreboard:
     n_payments: int
     best_fixed: str
     rows: tuple[Row, ...]
-
-
-def standard_policies(world: World) -> dict[str, MakePolicy]:
-    """The baselines and marks, by the names that the table shows."""
-    fixed: dict[str, MakePolicy] = {f"{FIXED}{route.id}": _fixed(route.id) for route in world.routes}
-    return {
-        **fixed,
-        "random": lambda world: random_route(world, seed=world.seed),
-        "cheapest first": cheapest_first,
-        "success rate": lambda world: success_rate_router(world, seed=world.seed),
-        "success rate by country": lambda world: success_rate_router(world, seed=world.seed, by_country=True),
-        "success rate and cost": lambda world: success_rate_router(world, seed=world.seed, by_country=True, weighs_cost=True),
-        ORACLE: oracle,
-    }
 
 
 def scoreboard(
@@ -130,9 +116,14 @@ def compare(played: Mapping[str, Sequence[Played]], *, scenario: str) -> Scorebo
         rows.append(
             Row(
                 policy=name,
-                figures={key: mean_interval([each[key] for each in figures]) for key in figures[0]},
+                figures={key: _mean_of([each[key] for each in figures]) for key in figures[0]},
                 over_best_fixed={goal: mean_interval(over[goal]) for goal in GOALS},
                 gap_closed=closed,
+                honour_less={
+                    goal: mean_interval([a[goal] - b[goal] for a, b in zip(means[HONOUR], means[name], strict=True)]) for goal in GOALS
+                }
+                if HONOUR in means
+                else {},
             )
         )
     rows.sort(key=lambda row: -row.figures["net_margin_minor"].value)
@@ -148,7 +139,7 @@ def compare(played: Mapping[str, Sequence[Played]], *, scenario: str) -> Scorebo
 
 def table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
     """Column names and cells of the scoreboard as text."""
-    columns = ["policy", "payments approved", "net margin, cents", "over best fixed", "gap closed", "attempts per payment", "forbidden"]
+    columns = ["policy", "payments approved", "net margin, cents", "over best fixed", "gap closed", "attempts", "violations"]
     rows = []
     for row in board.rows:
         closed = row.gap_closed["net_margin_minor"]
@@ -200,12 +191,13 @@ def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval |
     return mean_interval([n * ratio - (n - 1) * each for each in left_out])
 
 
+def _mean_of(values: Sequence[float]) -> Interval:
+    told = [value for value in values if not math.isnan(value)]
+    return mean_interval(told) if told else Interval(math.nan, None, None, 0)
+
+
 def _t(freedom: int) -> float:
     return _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.5 / freedom
-
-
-def _fixed(route: str) -> MakePolicy:
-    return lambda world: fixed_route(world, route=route)
 
 
 def _text(interval: Interval, *, scale: float = 1.0, unit: str = "", digits: int = 2) -> str:

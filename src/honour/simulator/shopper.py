@@ -1,4 +1,4 @@
-"""Shoppers: their cards and funds, what they buy where, and how long they wait."""
+"""Shoppers: their cards and funds."""
 
 from __future__ import annotations
 
@@ -7,63 +7,26 @@ from bisect import bisect
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
-from itertools import accumulate
 
-from honour.records.payment import Card, Initiator, Usage
-from honour.records.route import Merchant
+from honour.records.payment import Card, Initiator
 from honour.simulator.draw import Draws, between, normal, normal_share
-from honour.simulator.issuer import LANDS, BinRange, Issuer
+from honour.simulator.issuer import BinRange, Issuer
+from honour.simulator.land import LANDS
+from honour.simulator.shop import SHOPS, bounds_of
 
 EPOCH_DAY = date(1970, 1, 1)
 CARDS_PER_COUNTRY = 5_000
 CARD_RISK = 0.6
 """Spread of what issuers hold against one card, in logit."""
-CARE: dict[Initiator, float] = {"customer": 0.9, "merchant": 0.0}
+CARE: dict[Initiator, float] = {"customer": 0.9, "merchant": -1.55}
 """Logarithm by which shoppers buy below their means; a renewal comes whether there is money or not."""
 EXPIRY_CYCLE, LIFE_CYCLE, STALE_DAYS = 1_461, 5_000, 25
 """Days from one expiry date, or one loss, of a card to the next; days for which an old card is still on file."""
-FUNDS_SPREAD = 0.55
-"""Standard deviation of the logarithm of available funds from one day to another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """A merchant, where its shoppers live, and what they pay.
-
-    amount_usd  median amount in US dollars at the prices of the United States
-    spread      standard deviation of the logarithm of amounts
-    recurring   share of payments that the merchant starts itself, for a subscription
-    risk        logit added to refusals: issuers distrust some trades
-    """
-
-    id: str
-    country: str
-    mcc: str
-    margin_bps: float
-    amount_usd: float
-    spread: float
-    share: float
-    markets: dict[str, float]
-    recurring: float = 0.0
-    risk: float = 0.0
-
-    @property
-    def terms(self) -> Merchant:
-        """What its settings say."""
-        return Merchant(country=self.country, mcc=self.mcc, margin_bps=self.margin_bps)
-
-
-SHOPS: tuple[Shop, ...] = (
-    Shop("mer_retail_br", "BR", "5732", 1800, 45, 0.8, 0.24, {"BR": 1.0}),
-    Shop("mer_retail_eu", "DE", "5651", 2200, 60, 0.7, 0.24, {"DE": 0.55, "FR": 0.35, "GB": 0.1}),
-    Shop("mer_retail_us", "US", "5311", 2000, 55, 0.8, 0.22, {"US": 1.0}),
-    Shop("mer_subscription", "US", "5815", 6000, 15, 0.35, 0.18, {"US": 0.45, "GB": 0.2, "DE": 0.12, "FR": 0.08, "BR": 0.15}, 0.75, 0.15),
-    Shop("mer_travel", "GB", "4722", 800, 190, 0.7, 0.12, {"GB": 0.45, "DE": 0.15, "FR": 0.15, "US": 0.25}, 0.0, 0.3),
-)
-SHOP_BY_ID = {shop.id: shop for shop in SHOPS}
-
-# Share of a day's payments in each local hour.
-HOURS = (1.2, 0.8, 0.5, 0.4, 0.4, 0.7, 1.5, 2.6, 3.8, 5.0, 6.0, 6.4, 6.3, 5.9, 5.6, 5.5, 5.6, 6.0, 6.6, 7.2, 7.3, 6.4, 4.8, 2.9)
+FUNDS_SPREAD = 0.62
+"""Standard deviation of the logarithm of available funds around their monthly course."""
+FUNDS_MEMORY = 0.7
+"""Correlation of that deviation from one day to the next: who is short today is often short tomorrow."""
+_DAYS_BACK = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +40,7 @@ class Cardholder:
     ends_day    day since 1970 on which the card is closed or reported stolen; far away for most
     risk        logit added to refusals of every payment
     taste       which price of a subscription it pays, in (0, 1)
+    moves       place in the order in which an issuer's migration takes its cards, in (0, 1)
     """
 
     card: Card
@@ -93,6 +57,7 @@ class Cardholder:
     expires_day: int
     risk: float
     taste: float
+    moves: float
 
     def funds_level(self, day: int) -> float:
         """Median of what is available on `day` (days since 1970, local), minor units."""
@@ -112,6 +77,29 @@ class Cardholder:
         return LANDS[self.issuer.country].paydays if self.payday == 0 else (self.payday,)
 
 
+class Fortune:
+    """The luck of each card with its funds: a stationary normal process with memory from day to day."""
+
+    def __init__(self, draws: Draws) -> None:
+        self._draws = draws
+        self._shocks = lru_cache(maxsize=65_536)(self._draw)
+        weights = [FUNDS_MEMORY**back for back in range(_DAYS_BACK)]
+        size = math.sqrt(math.fsum(weight * weight for weight in weights))
+        self._weights = [weight / size for weight in weights]
+        self.of = lru_cache(maxsize=65_536)(self._of)
+
+    def _of(self, card_id: str, day: int) -> float:
+        """The standard normal number of a card and day; neighbouring days are correlated."""
+        total = 0.0
+        for back, weight in enumerate(self._weights):
+            block, place = divmod(day - back, 8)
+            total += weight * self._shocks(card_id, block)[place]
+        return total
+
+    def _draw(self, card_id: str, block: int) -> tuple[float, ...]:
+        return tuple(normal(uniform) for uniform in self._draws.of(f"{card_id}/{block}"))
+
+
 @lru_cache(maxsize=65_536)
 def days_since_payday(day: int, *, paydays: tuple[int, ...]) -> int:
     """Days from the last payday up to `day` (days since 1970).
@@ -125,21 +113,28 @@ def days_since_payday(day: int, *, paydays: tuple[int, ...]) -> int:
 
 
 class Population:
-    """Everyone who pays: cards by country and number, the same whenever they are asked for."""
+    """Everyone who pays: cards by country and number, the same whenever they are asked for.
 
-    def __init__(self, seed: int, *, issuers: tuple[Issuer, ...], first_day: int) -> None:
+    funds_tight  added to how tight funds are in every country
+    """
+
+    def __init__(self, seed: int, *, issuers: tuple[Issuer, ...], first_day: int, funds_tight: float = 0.0) -> None:
         self._draws = Draws(seed, purpose="cardholder")
         self._first_day = first_day
+        self._funds_tight = funds_tight
         self._known: dict[str, Cardholder] = {}
         self._issuers = {country: [issuer for issuer in issuers if issuer.country == country] for country in LANDS}
         self._issuer_bounds = {country: bounds_of([issuer.share for issuer in members]) for country, members in self._issuers.items()}
 
-    def pick(self, country: str, *, uniform: float) -> Cardholder:
-        """A cardholder of `country`; low numbers shop more often."""
-        return self.of(f"crd_{country.lower()}_{int(CARDS_PER_COUNTRY * uniform * uniform)}")
+    def pick(self, country: str, *, uniform: float, billing_day: int | None = None) -> Cardholder:
+        """A cardholder of `country`; low numbers shop more often. With a billing day (1 to 28), one who is billed on it."""
+        number = int(CARDS_PER_COUNTRY * uniform * uniform)
+        if billing_day is not None:
+            number = min(CARDS_PER_COUNTRY // 28 - 1, number // 28) * 28 + billing_day - 1
+        return self.of(f"crd_{country.lower()}_{number}")
 
     def of(self, card_id: str) -> Cardholder:
-        """The cardholder with this card. KeyError when no card of this world has the name."""
+        """The cardholder of a card; KeyError when it is not of this world."""
         known = self._known.get(card_id)
         if known is None:
             known = self._known[card_id] = self._make(card_id)
@@ -156,7 +151,6 @@ class Population:
         issuer = self._issuers[country][bisect(self._issuer_bounds[country], u[0])]
         span = issuer.ranges[bisect(bounds_of([range_.share for range_ in issuer.ranges]), u[1])]
         expires = EPOCH_DAY + timedelta(days=_next(int(u[2] * EXPIRY_CYCLE), after=self._first_day - STALE_DAYS, cycle=EXPIRY_CYCLE))
-        token = u[3] < 0.45 and span.network != "cartes_bancaires"
         return Cardholder(
             card=Card(
                 card_id=card_id,
@@ -166,11 +160,11 @@ class Population:
                 issuer=issuer.id,
                 issuer_country=country,
                 expires=f"{expires.year:04d}-{expires.month:02d}",
-                network_token=token,
+                network_token=u[3] < 0.45 and span.network != "cartes_bancaires",
             ),
             issuer=issuer,
             range=span,
-            salary=_salary(country, funding=span.funding, z=normal(w[0])),
+            salary=self._salary(country, funding=span.funding, z=normal(w[0])),
             lasts_days=between(w[1], 9.0, 45.0),
             rest=0.3 * w[2] ** 3,
             payday=0 if w[3] < 0.7 else 1 + int(w[4] * 28),
@@ -181,25 +175,14 @@ class Population:
             expires_day=(_month_after(expires) - EPOCH_DAY).days,
             risk=CARD_RISK * normal(v[5]),
             taste=v[6],
+            moves=v[7],
         )
 
-
-def bounds_of(shares: list[float]) -> list[float]:
-    """Upper bounds of the parts into which shares cut the interval from 0 to 1, the last left open."""
-    total = math.fsum(shares)
-    return [bound / total for bound in list(accumulate(shares))[:-1]]
-
-
-def usage_of(shop: Shop, *, recurring: bool) -> Usage:
-    """What the merchant calls such a payment."""
-    return "recurring" if recurring or shop.recurring else "one_off"
-
-
-def _salary(country: str, *, funding: str, z: float) -> float:
-    """What a payday brings, minor units: a few hundred times what is small there, with a credit line it is larger."""
-    land = LANDS[country]
-    size = {"credit": 3_600.0, "debit": 1_600.0, "prepaid": 1_100.0}[funding]
-    return 100.0 * land.price_level * size * math.exp(0.8 * z - land.funds_tight)
+    def _salary(self, country: str, *, funding: str, z: float) -> float:
+        """What a payday brings, minor units: a few hundred times what is small there, with a credit line it is larger."""
+        land = LANDS[country]
+        size = {"credit": 3_600.0, "debit": 950.0, "prepaid": 800.0}[funding]
+        return 100.0 * land.price_level * size * math.exp(0.8 * z - land.funds_tight - self._funds_tight)
 
 
 def _next(phase: int, *, after: int, cycle: int) -> int:

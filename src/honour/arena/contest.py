@@ -1,0 +1,145 @@
+"""Contest: Honour and the simple policies in the same worlds, scenario by scenario, several worlds at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from honour.arena.engine_policy import EnginePolicy
+from honour.arena.learned import Learned, learn
+from honour.loop import Step
+from honour.records.settings import PolicySettings
+from honour.simulator import scenario as scenarios
+from honour.simulator.lineup import MakePolicy, standard_policies
+from honour.simulator.played import Played, play
+from honour.simulator.scenario import Scenario
+from honour.simulator.scoreboard import HONOUR, Scoreboard, compare
+from honour.simulator.world import World
+
+PLAYED_STREAM = 1
+"""Histories are stream 0 of a world; what is reported is played in stream 1."""
+
+Plays = dict[str, Played]
+
+
+class Contest(NamedTuple):
+    """What to play.
+
+    scenarios  names or files; seeds of the worlds
+    payments   in each play; history: payments to learn from before it
+    policies   names of the line-up to play besides Honour; None plays all
+    """
+
+    scenarios: tuple[str, ...]
+    seeds: tuple[int, ...]
+    payments: int
+    history: int
+    policies: tuple[str, ...] | None = None
+
+
+class Contested(NamedTuple):
+    """Every play, and the scoreboard of each scenario."""
+
+    plays: dict[str, list[Plays]]
+    boards: dict[str, Scoreboard]
+
+
+def contest(asked: Contest, *, processes: int, step: Step) -> Contested:
+    """Play all of it; each process takes one world at a time and learns once for the scenarios that share a history."""
+    loaded = {name: scenarios.load(name).sized(asked.payments) for name in asked.scenarios}
+    total = len(asked.seeds) * sum(len(_makers(World(each))) for each in loaded.values())
+    if processes == 1:
+        done = _Counter(step, total)
+        worlds = [_play_world(asked, seed, done.add) for seed in asked.seeds]
+    else:
+        worlds = _in_processes(asked, processes=processes, step=step, total=total)
+    plays = {name: [world[name] for world in worlds] for name in loaded}
+    boards = {
+        name: compare({policy: [each[policy] for each in results] for policy in results[0]}, scenario=name)
+        for name, results in plays.items()
+    }
+    return Contested(plays, boards)
+
+
+def _in_processes(asked: Contest, *, processes: int, step: Step, total: int) -> list[dict[str, Plays]]:
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        told: queue.Queue[str] = manager.Queue()
+        done = _Counter(step, total)
+        with ProcessPoolExecutor(max_workers=processes, mp_context=context) as pool:
+            futures = [pool.submit(_play_world, asked, seed, told.put) for seed in asked.seeds]
+            while not all(future.done() for future in futures):
+                _failed(futures)
+                try:
+                    done.add(told.get(timeout=0.5))
+                except queue.Empty:
+                    continue
+        return [future.result() for future in futures]
+
+
+def _failed(futures: Sequence[Future[dict[str, Plays]]]) -> None:
+    """Raise the first error at once instead of after the last play."""
+    for future in futures:
+        if future.done() and future.exception() is not None:
+            for other in futures:
+                other.cancel()
+            future.result()
+
+
+class _Counter:
+    """Counts plays for the progress display."""
+
+    def __init__(self, step: Step, total: int) -> None:
+        self._step, self._total, self._done = step, total, 0
+
+    def add(self, what: str) -> None:
+        self._done += 1
+        self._step("playing", self._done, self._total)
+        del what
+
+
+def _play_world(asked: Contest, seed: int, tell: Callable[[str], object]) -> dict[str, Plays]:
+    """Every policy in every scenario of one world."""
+    learned: dict[bytes, Learned] = {}
+    results: dict[str, Plays] = {}
+    with tempfile.TemporaryDirectory(prefix="honour-contest-") as folder:
+        for name in asked.scenarios:
+            scenario = scenarios.load(name).sized(asked.payments)
+            key = _history_key(scenario)
+            if key not in learned:
+                where = Path(folder) / str(len(learned))
+                learned[key] = learn(where, scenario=scenario, seed=seed, payments=asked.history, step=lambda *_: None, threads=1)
+            world = World(scenario, seed=seed, stream=PLAYED_STREAM)
+            makers = {**_makers(world, only=asked.policies), HONOUR: _honour(learned[key])}
+            results[name] = {}
+            for policy, make in makers.items():
+                results[name][policy] = play(world, policy=make(world))
+                tell(policy)
+    return results
+
+
+def _makers(world: World, *, only: tuple[str, ...] | None = None) -> dict[str, MakePolicy]:
+    line_up = standard_policies(world)
+    return line_up if only is None else {name: make for name, make in line_up.items() if name in only or name.startswith("fixed ")}
+
+
+def _honour(learned: Learned) -> MakePolicy:
+    def make(world: World) -> EnginePolicy:
+        # The draws of each world are its own, or every world would explore on the same payments.
+        salted = msgspec.structs.replace(learned.settings, policy=PolicySettings(salt=f"{world.seed}/{world.stream}"), routes=world.routes)
+        return EnginePolicy(salted, bundle=learned.bundle, state=learned.state)
+
+    return make
+
+
+def _history_key(scenario: Scenario) -> bytes:
+    """Scenarios with the same days before them share what was learned from these."""
+    before = scenario.before(1.0)
+    return msgspec.json.encode(msgspec.structs.replace(before, name="", description=""))

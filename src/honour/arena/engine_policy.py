@@ -1,0 +1,55 @@
+"""Honour as the world sees it: the same records as over HTTP, on a log of its own."""
+
+from __future__ import annotations
+
+import msgspec
+
+from honour.outcomes.state import State
+from honour.records.attempt import Dispute, Outcome
+from honour.records.decision import Decision, DecisionRequest
+from honour.records.route import Route
+from honour.records.settings import DataSettings, Settings
+from honour.release.bundle import Bundle
+from honour.serving.hot_path import Engine
+from honour.simulator.world import World
+from honour.stores.memory import MemoryLog
+
+EXPLORATION_BUDGET_MINOR = 2.0
+
+
+def settings_of(world: World, *, data_dir: str, budget_minor: float = EXPLORATION_BUDGET_MINOR) -> Settings:
+    """What a merchant of this world would write into honour.toml.
+
+    budget_minor  exploration budget per payment, minor units, the same for every merchant
+    """
+    return Settings(
+        data=DataSettings(dir=data_dir),
+        merchants={
+            merchant_id: msgspec.structs.replace(terms, exploration_budget_minor=budget_minor)
+            for merchant_id, terms in world.merchants.items()
+        },
+        routes=world.routes,
+    )
+
+
+class EnginePolicy:
+    """The engine on the stage; it hears what the wire carries and nothing else."""
+
+    def __init__(self, settings: Settings, *, bundle: Bundle, state: bytes) -> None:
+        self._engine = Engine(settings, log=MemoryLog(), state=State.from_bytes(state), model=bundle.model, bundle_id=bundle.bundle_id)
+
+    def decide(self, request: DecisionRequest) -> Decision:
+        """What should happen next."""
+        return self._engine.decide(request).answer
+
+    def report(self, outcome: Outcome) -> object:
+        """Learn what came back."""
+        return self._engine.report_outcome(outcome)
+
+    def dispute(self, dispute: Dispute) -> object:
+        """Learn of a dispute."""
+        return self._engine.report_dispute(dispute)
+
+    def take_routes(self, routes: tuple[Route, ...]) -> object:
+        """Decide by these routes from now on."""
+        return self._engine.take_settings(msgspec.structs.replace(self._engine.settings, routes=routes))
