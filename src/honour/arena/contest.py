@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from honour.simulator.scenario import Scenario
 from honour.simulator.scoreboard import HONOUR, Scoreboard, compare
 from honour.simulator.world import World
 
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PLAYED_STREAM = 1
 """Histories are stream 0 of a world; what is reported is played in stream 1."""
 
@@ -54,7 +56,7 @@ class Contested(NamedTuple):
 def contest(asked: Contest, *, processes: int, step: Step) -> Contested:
     """Play all of it; each process takes one world at a time and learns once for the scenarios that share a history."""
     loaded = {name: scenarios.load(name).sized(asked.payments) for name in asked.scenarios}
-    total = len(asked.seeds) * sum(len(_makers(World(each))) for each in loaded.values())
+    total = len(asked.seeds) * sum(1 + len(_makers(World(each), only=asked.policies)) for each in loaded.values())
     if processes == 1:
         done = _Counter(step, total)
         worlds = [_play_world(asked, seed, done.add) for seed in asked.seeds]
@@ -70,6 +72,9 @@ def contest(asked: Contest, *, processes: int, step: Step) -> Contested:
 
 def _in_processes(asked: Contest, *, processes: int, step: Step, total: int) -> list[dict[str, Plays]]:
     context = multiprocessing.get_context("spawn")
+    # One thread each: processes already fill the cores, and libraries that start more threads wait for one another.
+    for variable in ONE_THREAD:
+        os.environ.setdefault(variable, "1")
     with context.Manager() as manager:
         told: queue.Queue[str] = manager.Queue()
         done = _Counter(step, total)

@@ -57,8 +57,6 @@ def import_(
         show.out(f"Wrote {result.settings_written} with {result.n_routes} routes.")
 
 
-
-
 def _utc(instant: datetime | None) -> datetime | None:
     if instant is not None and instant.tzinfo is not None and instant.utcoffset() is None:
         raise BadInput(f"{instant}: not an instant.")

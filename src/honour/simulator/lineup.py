@@ -19,6 +19,8 @@ TUNING_STREAM = 1_000
 """The stream of a world in which settings are tried; nothing that is reported is played in it."""
 WINDOWS, HEDGINGS = (20, 50, 125, 500), (0.01, 0.05, 0.1)
 
+DAILY = tuple(range(1, 15))
+
 
 def standard_policies(world: World) -> dict[str, MakePolicy]:
     """The baselines and marks for worlds with the same routes as `world`."""
@@ -46,6 +48,7 @@ LINE_UP: dict[str, MakePolicy] = {
     "random": lambda world: random_route(world, seed=world.seed),
     "cheapest first": cheapest_first,
     "static rules": static_rules,
+    "static rules, daily": lambda world: static_rules(world, days=DAILY),
     "success rate": lambda world: success_rate_router(world, seed=world.seed),
     "success rate by country": lambda world: success_rate_router(world, seed=world.seed, by_country=True),
     "success rate and cost": lambda world: success_rate_router(world, seed=world.seed, by_country=True, weighs_cost=True),

@@ -1,0 +1,60 @@
+"""A contest plays every policy in the same worlds, in any number of processes, and says what it found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from honour.cli.app import app
+
+pytestmark = pytest.mark.slow
+
+ASKED = [
+    "--scenario",
+    "outage",
+    "--first-seed",
+    "51",
+    "--payments",
+    "300",
+    "--history",
+    "5000",
+    "--policy",
+    "static rules",
+    "--policy",
+    "oracle",
+]
+
+
+def _scoreboard(*more: str) -> dict[str, object]:
+    result = CliRunner().invoke(app, ["scoreboard", *ASKED, *more, "--json"])
+    assert result.exit_code == 0, result.output
+    found: dict[str, object] = json.loads(result.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object], Path]:
+    folder = tmp_path_factory.mktemp("scoreboard")
+    return _scoreboard("--seeds", "2", "--processes", "2", "--out", str(folder)), folder
+
+
+def test_the_scoreboard_compares_honour_with_who_was_asked_for(found: tuple[dict[str, object], Path]) -> None:
+    text = json.dumps(found[0])
+    for name in ("Honour", "static rules", "oracle", "fixed acq_gb_1"):
+        assert f'"{name}"' in text
+    assert '"cheapest first"' not in text
+
+
+def test_report_and_pictures_are_written(found: tuple[dict[str, object], Path]) -> None:
+    report, folder = found
+    assert json.loads((folder / "scoreboard.json").read_text(encoding="utf-8")) == report
+    assert {path.suffix for path in folder.iterdir()} >= {".png", ".html", ".json"}
+
+
+def test_an_unknown_policy_is_refused_with_the_names_there_are() -> None:
+    result = CliRunner().invoke(app, ["scoreboard", "--policy", "magic"])
+    assert result.exit_code != 0
+    assert "static rules" in str(result.exception or result.output)
