@@ -10,8 +10,9 @@ import pytest
 
 from honour.networks.retry_limit import Allowed
 from honour.networks.rules import rules
-from honour.policy.decide import Decided, History, decide
+from honour.policy.decide import Decided, decide
 from honour.policy.eligible import consider
+from honour.policy.outlook import History
 from honour.policy.value import expected_value_minor
 from honour.records.instant import from_us
 from honour.records.payment import Card, Payment

@@ -8,6 +8,7 @@ import msgspec
 
 from honour.approval.calibration import Calibrator
 from honour.approval.metric import Figure, ReliabilityBin
+from honour.approval.retry_model import RetryModel
 from honour.features.encode import Encoder
 
 
@@ -84,5 +85,6 @@ class TrainedModel(NamedTuple):
     onnx: bytes
     calibrator: Calibrator
     encoder: Encoder
+    retry_model: RetryModel
     parity: ParityRows
     training: Training

@@ -36,7 +36,14 @@ class EnginePolicy:
     """The engine on the stage; it hears what the wire carries and nothing else."""
 
     def __init__(self, settings: Settings, *, bundle: Bundle, state: bytes) -> None:
-        self._engine = Engine(settings, log=MemoryLog(), state=State.from_bytes(state), model=bundle.model, bundle_id=bundle.bundle_id)
+        self._engine = Engine(
+            settings,
+            log=MemoryLog(),
+            state=State.from_bytes(state),
+            model=bundle.model,
+            retry_model=bundle.retry_model,
+            bundle_id=bundle.bundle_id,
+        )
 
     def decide(self, request: DecisionRequest) -> Decision:
         """What should happen next."""

@@ -17,6 +17,7 @@ from honour.learning.dataset import hold_out, rows_of
 from honour.learning.export import parity_rows, to_onnx, with_float32_thresholds
 from honour.learning.fit import raw_of
 from honour.learning.report import training_card
+from honour.learning.retry import fit_retry_model
 from honour.learning.search import Step, fit_found, search
 
 
@@ -64,11 +65,14 @@ def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threa
     # The held-out days were later than what their log-odds come from, so that the calibrator may learn from them too.
     p_later, y_later = expit(np.concatenate([raw, raw_late])), np.concatenate([approved, late.approved])
     calibrator = fit_calibrator(kind_of(choice.calibrator), p=p_later, y=y_later)
+    step("fitting what follows a refusal", 0, None)
+    retry_model = fit_retry_model(table)
     matrix = rows.encoded(encoder)
     return TrainedModel(
         onnx=to_onnx(with_float32_thresholds(booster), n_features=matrix.shape[1]),
         calibrator=calibrator,
         encoder=encoder,
+        retry_model=retry_model,
         parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=seed),
         training=card,
     )

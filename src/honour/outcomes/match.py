@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from honour.errors import Contradiction, UnknownReference
-from honour.policy.decide import History
-from honour.records.attempt import Attempt, Dispute, Outcome
+from honour.policy.outlook import History
+from honour.records.attempt import Attempt, Dispute, Outcome, Status
 from honour.records.decision import Decision
 from honour.records.event import AttemptReported, DecisionMade, DisputeReported, LoggedEvent, OutcomeReported
 from honour.records.instant import to_us
@@ -52,6 +52,7 @@ class _Payment(msgspec.Struct, array_like=True):
     decisions: dict[str, _Decided] = {}
     attempts: dict[str, AttemptFacts] = {}
     disputes: dict[str, Dispute] = {}
+    last_answer: tuple[Status, str | None, int] | None = None
 
 
 class PaymentBook:
@@ -97,7 +98,8 @@ class PaymentBook:
         if known is None:
             return History()
         tried = tuple(known.routes_tried)
-        return History(n_answered=len(tried), approved=known.approved, first_us=known.first_us, routes_tried=tried)
+        status, code, last_us = known.last_answer or (None, None, None)
+        return History(len(tried), known.approved, known.first_us, tried, status, code, last_us)
 
     def awaited(self, payment_id: str) -> str | None:
         """The decision of this payment whose outcome is waited for."""
@@ -234,7 +236,7 @@ class PaymentBook:
             return
         if known.pending is not None and known.pending.decision_id == outcome.decision_id:
             known.pending = None
-        _answered(known, route=opened.candidate.route, is_approved=outcome.status == "approved", attempted_us=opened.decided_us)
+        _answered(known, route=opened.candidate.route, answer=outcome, attempted_us=opened.decided_us, arrived_us=arrived_us)
 
     def _attempt(self, attempt: Attempt, *, arrived_us: int) -> None:
         """The merchant went its own way: a decision that was pending is no longer waited for."""
@@ -246,7 +248,7 @@ class PaymentBook:
         known.pending = None
         if attempt.status != "unknown":
             attempted_us = to_us(attempt.attempted_at)
-            _answered(known, route=attempt.route, is_approved=attempt.status == "approved", attempted_us=attempted_us)
+            _answered(known, route=attempt.route, answer=attempt, attempted_us=attempted_us, arrived_us=arrived_us)
 
 
 def same_attempt(attempt: Attempt, *, payment_id: str, stands: AttemptFacts) -> bool:
@@ -287,10 +289,11 @@ def _keys(known: _Payment) -> list[str]:
     return [f"{kind}:{name}" for kind, names in named for name in names]
 
 
-def _answered(known: _Payment, *, route: str, is_approved: bool, attempted_us: int) -> None:
+def _answered(known: _Payment, *, route: str, answer: Outcome | Attempt, attempted_us: int, arrived_us: int) -> None:
     known.first_us = attempted_us if known.first_us is None else min(known.first_us, attempted_us)
     known.routes_tried.append(route)
-    known.approved = known.approved or is_approved
+    known.approved = known.approved or answer.status == "approved"
+    known.last_answer = (answer.status, answer.response_code, arrived_us)
 
 
 def _answer(outcome: Outcome) -> tuple[str, str | None, str | None]:

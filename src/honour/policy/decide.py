@@ -8,31 +8,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from honour.approval.retry_model import RetryModel
 from honour.networks.retry_limit import Allowed
 from honour.policy.eligible import Considered
 from honour.policy.explore import pick, propensities
-from honour.policy.value import cost_of, expected_values_minor
+from honour.policy.outlook import Asked, History, Outlook, later_of, outlook, quiet_until
+from honour.policy.plan import Plan
 from honour.records.decision import Action, ChosenAttempt, RankedCandidate, Reason
 from honour.records.instant import from_us, to_us
 from honour.records.payment import Payment
 from honour.records.route import Merchant
 
 DAY_US = 86_400_000_000
-
-
-class History(NamedTuple):
-    """What happened to the payment before.
-
-    n_answered     attempts with a final answer
-    approved       one of them was approved
-    first_us       instant of the first, or None
-    routes_tried   routes that answered, oldest first
-    """
-
-    n_answered: int = 0
-    approved: bool = False
-    first_us: int | None = None
-    routes_tried: tuple[str, ...] = ()
+WAIT_GAIN = 1.02
+"""Waiting must be worth this much more than an attempt now: an instant that is a little better is not worth another question."""
 
 
 class Decided(NamedTuple):
@@ -56,25 +45,35 @@ def decide(
     fallback_order: Sequence[str],
     draw: float,
     at_us: int,
+    retry_model: RetryModel | None = None,
 ) -> Decided:
     """What should happen next to `payment`.
 
-    p_approve  (n_eligible,) calibrated, in the order of the eligible candidates; None when nothing could score: the static order decides
-    draw       uniform in [0, 1); picks the candidate
+    p_approve    (n_eligible,) calibrated, in the order of the eligible candidates; None when nothing could score: the static order decides
+    draw         uniform in [0, 1); picks the candidate
+    retry_model  what follows a refusal; None looks no further than this attempt
 
     Stops, in this order: approved already, network rule, deadline or horizon over, too soon after an answer that asks for time,
-    nothing eligible, nothing worth its cost. A payment of the merchant's that came too soon waits; with a shopper at hand it stops.
+    nothing eligible, nothing worth its cost. A payment of the merchant's waits, where that is worth more or the network or the quiet
+    hours ask for it; with a shopper at hand it does not.
     """
+    asked = Asked(payment, tuple(considered), terms, allowed, history, at_us)
     stop = _stop(payment, considered=considered, terms=terms, allowed=allowed, history=history, at_us=at_us)
-    eligible = [one for one in considered if one.eligible]
-    if stop is None and allowed.not_before_us is not None and allowed.not_before_us > at_us:
-        return _not_yet(payment, considered, allowed=allowed, history=history, terms=terms)
-    if stop is not None or not eligible:
-        reason = stop or Reason(code="nothing_eligible", detail=_why_nothing(considered))
-        return Decided("stop", None, reason, tuple(_unranked(one) for one in considered))
+    if stop is not None:
+        return Decided("stop", None, stop, _all_unranked(considered))
+    planned = later_of(asked, model=retry_model)
+    eligible = asked.eligible
+    if allowed.not_before_us is not None and allowed.not_before_us > at_us:
+        return _not_yet(asked, planned)
+    if (quiet_us := quiet_until(asked)) is not None:
+        return _quiet(asked, quiet_us)
+    if not eligible:
+        if planned is not None and planned.wait_us is not None and any(one.reasons == ("just_declined",) for one in considered):
+            return _wait(asked, planned, _all_unranked(considered), instead_minor=0.0)
+        return Decided("stop", None, Reason(code="nothing_eligible", detail=_why_nothing(considered)), _all_unranked(considered))
     if p_approve is None:
         return _static(considered, eligible, fallback_order=fallback_order, history=history)
-    return _by_value(payment, considered, eligible, p_approve=p_approve, terms=terms, draw=draw)
+    return _by_value(asked, draw=draw, outlook=outlook(asked, p_approve, planned=planned, model=retry_model), planned=planned)
 
 
 def _stop(
@@ -101,43 +100,63 @@ def _stop(
     return None
 
 
-def _not_yet(payment: Payment, considered: Sequence[Considered], *, allowed: Allowed, history: History, terms: Merchant) -> Decided:
+def _not_yet(asked: Asked, planned: Plan | None) -> Decided:
+    """The network asks for time."""
+    allowed, payment = asked.allowed, asked.payment
     until_us, pause = allowed.not_before_us or 0, allowed.pause
     why = f"The last answer was {pause.code} ({pause.meaning})" if pause else "The last answer asks for time"
     when = f"{from_us(until_us):%Y-%m-%d %H:%M} UTC"
-    ends_us = (history.first_us or until_us) + terms.retry_horizon_days * DAY_US
-    in_time = until_us <= ends_us and (payment.deadline_at is None or until_us <= to_us(payment.deadline_at))
-    ranking = tuple(_unranked(one) for one in considered)
-    if payment.initiator == "merchant" and in_time:
-        return Decided("wait", None, Reason(code="too_soon", detail=f"{why}; ask again at {when}."), ranking, until_us)
+    ranking = _all_unranked(asked.considered)
+    if payment.initiator == "merchant" and until_us <= asked.until_us:
+        if planned is None:
+            return Decided("wait", None, Reason(code="too_soon", detail=f"{why}; ask again at {when}."), ranking, until_us)
+        if planned.wait_us is not None:
+            return _wait(asked, planned, ranking, instead_minor=0.0)
+        return Decided("stop", None, Reason(code="not_worth_waiting", detail=f"{why}; no later attempt is worth its price."), ranking)
     return Decided("stop", None, Reason(code="too_soon", detail=f"{why}; not before {when}. Ask for another card."), ranking)
 
 
-def _by_value(
-    payment: Payment,
-    considered: Sequence[Considered],
-    eligible: Sequence[Considered],
-    *,
-    p_approve: NDArray[np.float64],
-    terms: Merchant,
-    draw: float,
-) -> Decided:
-    costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in eligible]
-    values = expected_values_minor(p_approve, amount_minor=payment.amount_minor, terms=terms, costs=costs)
-    if max(values.tolist()) <= 0.0:
-        ranking = _ranking(considered, eligible, p_approve=p_approve, values=values, chosen=np.zeros(len(values)))
-        best = eligible[int(values.argmax())].candidate.route
-        detail = f"The best candidate, {best}, would lose {_money(-float(values.max()), payment)} on average."
+def _quiet(asked: Asked, until_us: int) -> Decided:
+    detail = f"Quiet hours of the merchant; ask again at {from_us(until_us):%Y-%m-%d %H:%M} UTC."
+    if until_us > asked.until_us:
+        return Decided("stop", None, Reason(code="quiet_hours", detail="Quiet until after its end."), _all_unranked(asked.considered))
+    return Decided("wait", None, Reason(code="quiet_hours", detail=detail), _all_unranked(asked.considered), until_us)
+
+
+def _wait(asked: Asked, planned: Plan, ranking: tuple[RankedCandidate, ...], *, instead_minor: float) -> Decided:
+    """Wait until the instant that the plan found, and say what it is worth."""
+    assert planned.wait_us is not None
+    more = _money(planned.wait_minor - max(0.0, instead_minor), asked.payment)
+    last = asked.history.last_response_code or asked.history.last_status
+    detail = (
+        f"After {last}, p {planned.p_wait:.3f} at {from_us(planned.wait_us):%a %Y-%m-%d %H:%M} UTC against {planned.p_now:.3f} now; "
+        f"waiting is worth {more} more."
+    )
+    return Decided("wait", None, Reason(code="worth_waiting", detail=detail), ranking, planned.wait_us)
+
+
+def _by_value(asked: Asked, *, draw: float, outlook: Outlook, planned: Plan | None) -> Decided:
+    payment, considered, eligible = asked.payment, asked.considered, asked.eligible
+    values, alone = outlook.values, outlook.alone
+    best_minor = float(max(values.tolist()))
+    worth_it = max(alone.tolist()) > 0.0 or (planned is not None and best_minor > 0.0)
+    if planned is not None and planned.wait_us is not None and planned.wait_minor > max(0.0, best_minor * WAIT_GAIN if worth_it else 0.0):
+        ranking = _ranking(considered, eligible, outlook=outlook, chosen=np.zeros(len(values)))
+        return _wait(asked, planned, ranking, instead_minor=best_minor)
+    if not worth_it:
+        ranking = _ranking(considered, eligible, outlook=outlook, chosen=np.zeros(len(values)))
+        best = eligible[int(alone.argmax())].candidate.route
+        detail = f"The best candidate, {best}, would lose {_money(-float(alone.max()), payment)} on average."
         return Decided("stop", None, Reason(code="not_worth_attempting", detail=detail), ranking)
-    probabilities = propensities(values, budget_minor=terms.exploration_budget_minor)
+    probabilities = propensities(values, budget_minor=asked.terms.exploration_budget_minor)
     at = pick(probabilities, draw=draw)
-    ranking = _ranking(considered, eligible, p_approve=p_approve, values=values, chosen=probabilities)
-    return Decided("attempt", _chosen(eligible[at], float(probabilities[at])), _why(payment, eligible, p_approve, values, at), ranking)
+    ranking = _ranking(considered, eligible, outlook=outlook, chosen=probabilities)
+    return Decided("attempt", _chosen(eligible[at], float(probabilities[at])), _why(payment, eligible, outlook, at), ranking)
 
 
-def _why(payment: Payment, eligible: Sequence[Considered], p_approve: NDArray[np.float64], values: NDArray[np.float64], at: int) -> Reason:
-    candidate, worths = eligible[at].candidate, values.tolist()
-    worth = f"p {float(p_approve[at]):.3f} on {candidate.route} is worth {_money(worths[at], payment)}"
+def _why(payment: Payment, eligible: Sequence[Considered], outlook: Outlook, at: int) -> Reason:
+    candidate, worths = eligible[at].candidate, outlook.values.tolist()
+    worth = f"p {float(outlook.p_approve[at]):.3f} on {candidate.route} is worth {_money(worths[at], payment)}"
     highest = max(worths)
     best = worths.index(highest)
     if at != best:
@@ -159,7 +178,7 @@ def _static(
     order = sorted(eligible, key=lambda one: (one.candidate.route in history.routes_tried, place.get(one.candidate.route, len(place))))
     chosen = np.array([float(one is order[0]) for one in order])
     nothing = np.full(len(order), np.nan)
-    ranking = _ranking(considered, order, p_approve=nothing, values=nothing, chosen=chosen)
+    ranking = _ranking(considered, order, outlook=Outlook(nothing, None, nothing, nothing), chosen=chosen)
     reason = Reason(
         code="static_order", detail=f"No model could score in time; {order[0].candidate.route} is next in the configured order."
     )
@@ -177,12 +196,12 @@ def _ranking(
     considered: Sequence[Considered],
     eligible: Sequence[Considered],
     *,
-    p_approve: NDArray[np.float64],
-    values: NDArray[np.float64],
+    outlook: Outlook,
     chosen: NDArray[np.float64],
 ) -> tuple[RankedCandidate, ...]:
     """Eligible by value, best first, then the rest in the order of the settings."""
-    p, worth, share = p_approve.tolist(), values.tolist(), chosen.tolist()
+    p, worth, share = outlook.p_approve.tolist(), outlook.values.tolist(), chosen.tolist()
+    recovered = [None] * len(worth) if outlook.p_recovered is None else outlook.p_recovered.tolist()
     scored = worth[0] == worth[0]  # All are NaN when nothing could score.
     order = sorted(range(len(worth)), key=worth.__getitem__, reverse=True) if scored else range(len(worth))
     ranked = []
@@ -195,6 +214,7 @@ def _ranking(
                 credential=credential,
                 eligible=True,
                 p_approve=p[at] if scored else None,
+                p_recovered=recovered[at],
                 expected_value_minor=worth[at] if scored else None,
                 propensity=share[at],
             )
@@ -213,6 +233,10 @@ def _unranked(one: Considered) -> RankedCandidate:
         eligible=one.eligible,
         reasons=one.reasons,
     )
+
+
+def _all_unranked(considered: Sequence[Considered]) -> tuple[RankedCandidate, ...]:
+    return tuple(_unranked(one) for one in considered)
 
 
 def _why_nothing(considered: Sequence[Considered]) -> str:

@@ -14,6 +14,7 @@ Reasons in order of precedence; a candidate that is not eligible lists all that 
     card_expired                the month of `expires` is over, the shopper gave it, and no network token renews it
     credential_not_available    a network token or wallet that the card does not have
     shopper_absent              3-D Secure asks the shopper, and the merchant initiated this payment
+    authentication_required     the issuer asked for the cardholder's authentication, and this candidate sends none
     exemption_not_allowed       the law does not let the acquirer claim this exemption for this amount, currency and initiator
 """
 
@@ -24,6 +25,7 @@ from typing import NamedTuple
 
 from honour.networks.exemption import may_claim
 from honour.networks.retry_limit import Allowed
+from honour.networks.step_up import asks_for_authentication
 from honour.records.instant import from_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate, CredentialForm, Route
@@ -43,14 +45,17 @@ class Considered(NamedTuple):
 
 
 def consider(
-    payment: Payment, *, routes: Sequence[Route], requested: Sequence[str] | None, allowed: Allowed, at_us: int
+    payment: Payment, *, routes: Sequence[Route], requested: Sequence[str] | None, allowed: Allowed, at_us: int, last_code: str | None = None
 ) -> tuple[Considered, ...]:
     """Every candidate of every route, in the order of the settings, with what speaks against it.
 
     Each route gives one candidate for each authentication it supports, with the best credential form it can send of those the
     card has: a network token before the card number.
+
+    last_code  response code of the payment's last answer
     """
     considered = []
+    asked = asks_for_authentication(payment, last_code)
     for route in routes:
         against = tuple(_against_route(payment, route, requested=requested, blocked=allowed.blocked, at_us=at_us))
         credential, available = _credential(payment, route)
@@ -64,7 +69,16 @@ def consider(
             if not may_claim(authentication, payment=payment, tra_fraud_bps=route.tra_fraud_bps):
                 reasons = (*reasons, "exemption_not_allowed")
             considered.append(Considered(candidate, route, reasons))
-    return tuple(considered)
+    return _authenticating(payment, considered) if asked else tuple(considered)
+
+
+def _authenticating(payment: Payment, considered: Sequence[Considered]) -> tuple[Considered, ...]:
+    """Candidates after a demand for authentication: those that give it, where any can; none for a payment that has no shopper."""
+    possible = payment.initiator == "merchant" or any(one.eligible and one.candidate.authentication == "three_ds" for one in considered)
+    return tuple(
+        one._replace(reasons=(*one.reasons, "authentication_required")) if possible and one.candidate.authentication != "three_ds" else one
+        for one in considered
+    )
 
 
 def _against_route(payment: Payment, route: Route, *, requested: Sequence[str] | None, blocked: bool, at_us: int) -> Iterator[str]:

@@ -11,6 +11,7 @@ from honour.records.payment import Country, Currency, Funding, Identifier, Netwo
 Authentication = Literal["none", "three_ds", "exemption_tra", "exemption_low_value", "exemption_recurring", "exemption_corporate"]
 CredentialForm = Literal["pan", "network_token", "wallet"]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Hour = Annotated[int, msgspec.Meta(ge=0, le=23)]
 
 
 class RouteCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +61,9 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     margin_bps                 worth of an approval, basis points of the amount
     exploration_budget_minor   expected loss allowed per payment for learning; 0 means never explore
     retry_horizon_days         a payment is given up this long after its first attempt
+    delay_cost_bps_per_day     what waiting costs, basis points of an approval's worth per day: shoppers churn
+    retry_price_minor          added to the price of every planned retry, minor units: raises it until a budget of retries holds
+    quiet_hours                local hours of the cardholder, from and until, in which the merchant starts nothing
     """
 
     country: Country | None = None
@@ -67,6 +71,9 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     margin_bps: NonNegative = 1000.0
     exploration_budget_minor: NonNegative = 0.0
     retry_horizon_days: Annotated[int, msgspec.Meta(ge=0, le=120)] = 14
+    delay_cost_bps_per_day: NonNegative = 100.0
+    retry_price_minor: NonNegative = 0.0
+    quiet_hours: tuple[Hour, Hour] | None = None
 
 
 class Candidate(NamedTuple):

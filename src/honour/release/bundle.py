@@ -5,6 +5,7 @@
       model.onnx       features to probability
       calibrator.json  probability to calibrated probability
       encoder.json     categories to numbers
+      retry.json       what follows a refusal
       parity.json      sample rows with the training library's own answers
       state.bin        feature state at the end of training (optional)
 
@@ -26,20 +27,22 @@ from honour import __version__
 from honour.approval.calibration import Calibrator
 from honour.approval.card import ParityRows, TrainedModel
 from honour.approval.model import ApprovalModel
+from honour.approval.retry_model import RetryModel
 from honour.errors import BundleRefused
 from honour.features.catalogue import SCHEMA_ID
 from honour.features.encode import Encoder
 from honour.release.manifest import FORMAT, PARITY_TOLERANCE, Manifest, id_of, sha256
 
-MANIFEST, MODEL, CALIBRATOR, ENCODER, PARITY, STATE = (
+MANIFEST, MODEL, CALIBRATOR, ENCODER, RETRY, PARITY, STATE = (
     "manifest.json",
     "model.onnx",
     "calibrator.json",
     "encoder.json",
+    "retry.json",
     "parity.json",
     "state.bin",
 )
-NEEDED = (MODEL, CALIBRATOR, ENCODER, PARITY)
+NEEDED = (MODEL, CALIBRATOR, ENCODER, RETRY, PARITY)
 
 
 class Bundle(NamedTuple):
@@ -48,6 +51,7 @@ class Bundle(NamedTuple):
     bundle_id: str
     manifest: Manifest
     model: ApprovalModel
+    retry_model: RetryModel
     state: bytes | None
 
 
@@ -63,6 +67,7 @@ def write_bundle(folder: Path, *, trained: TrainedModel, fallback_order: tuple[s
         MODEL: trained.onnx,
         CALIBRATOR: _json(trained.calibrator),
         ENCODER: _json(trained.encoder),
+        RETRY: _json(trained.retry_model),
         PARITY: _json(trained.parity),
     }
     if state is not None:
@@ -105,7 +110,8 @@ def load_bundle(folder: Path) -> Bundle:
     calibrator: Calibrator = _decoded(folder / CALIBRATOR, files[CALIBRATOR], kind=Calibrator)
     model = ApprovalModel(files[MODEL], calibrator=calibrator, encoder=encoder)
     _check_parity(folder, model, parity=_decoded(folder / PARITY, files[PARITY], kind=ParityRows), tolerance=manifest.parity_tolerance)
-    return Bundle(bundle_id=manifest.bundle_id, manifest=manifest, model=model, state=files.get(STATE))
+    retry_model: RetryModel = _decoded(folder / RETRY, files[RETRY], kind=RetryModel)
+    return Bundle(bundle_id=manifest.bundle_id, manifest=manifest, model=model, retry_model=retry_model, state=files.get(STATE))
 
 
 def _manifest(folder: Path) -> Manifest:

@@ -19,13 +19,15 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from honour.approval.retry_model import RetryModel
 from honour.errors import BadInput, LogContractBroken, LogUnavailable, UnknownReference
 from honour.networks.retry_limit import Allowed
 from honour.outcomes.match import facts_of, same_attempt, same_dispute
 from honour.outcomes.state import State
-from honour.policy.decide import Decided, History, decide
+from honour.policy.decide import Decided, decide
 from honour.policy.eligible import Considered, consider
 from honour.policy.explore import draw_for
+from honour.policy.outlook import History
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision, DecisionRequest, RetryAllowance
 from honour.records.domain import check_payment
@@ -86,6 +88,7 @@ class Engine:
 
     state      what the log says so far (`serving.recovery.restore`)
     model      P(approve); None answers in the static order
+    retry_model  what follows a refusal; None looks no further than one attempt
     bundle_id  names the model in decisions
     clock_us   microseconds since 1970; timer_ns counts nanoseconds for `elapsed_us`
     failures   decisions answered in the static order because features or the model failed, counted by which of them
@@ -98,12 +101,13 @@ class Engine:
         log: EventLog,
         state: State,
         model: Model | None = None,
+        retry_model: RetryModel | None = None,
         bundle_id: str | None = None,
         clock_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
         timer_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.settings, self.log, self.state = settings, log, state
-        self.model, self.bundle_id = model, bundle_id
+        self.model, self.retry_model, self.bundle_id = model, retry_model, bundle_id
         self._clock_us, self._timer_ns = clock_us, timer_ns
         self.failures = {"features": 0, "model": 0}
         self._stopped: str | None = None
@@ -144,7 +148,14 @@ class Engine:
         at_us = max(self.log.last_arrived_us, asked_us)
         allowed = self.state.retries.allowed(payment, at_us=at_us)
         history = self.state.book.history(payment.payment_id)
-        considered = consider(payment, routes=self.settings.routes, requested=request.routes, allowed=allowed, at_us=at_us)
+        considered = consider(
+            payment,
+            routes=self.settings.routes,
+            requested=request.routes,
+            allowed=allowed,
+            at_us=at_us,
+            last_code=history.last_response_code,
+        )
         scored = self._scored(payment, [one for one in considered if one.eligible], at_us=at_us)
         draw = draw_for(self.settings.policy.salt, payment.payment_id, history.n_answered + 1)
         decided = decide(
@@ -157,6 +168,7 @@ class Engine:
             fallback_order=self.settings.policy.fallback_order,
             draw=draw,
             at_us=at_us,
+            retry_model=self.retry_model,
         )
         decision = self._rendered(payment, decided, allowed=allowed, history=history, is_live=scored.is_live, started_ns=started_ns)
         made = DecisionMade(

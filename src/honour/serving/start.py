@@ -29,7 +29,9 @@ def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None
     except BaseException:
         log.close()
         raise
-    return Engine(settings, log=log, state=state, model=loaded.model if loaded else None, bundle_id=loaded.bundle_id if loaded else None)
+    if loaded is None:
+        return Engine(settings, log=log, state=state)
+    return Engine(settings, log=log, state=state, model=loaded.model, retry_model=loaded.retry_model, bundle_id=loaded.bundle_id)
 
 
 def run(

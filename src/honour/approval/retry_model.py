@@ -1,0 +1,181 @@
+"""The retry model: what follows a refusal. Two additive logistic models over named terms, small enough to read.
+
+    recovery  P(a later attempt of this payment is approved | this attempt is not), asked before the attempt is sent: what a refusal in
+              this form would leave open. A demand for authentication can be answered; a shopper who left a challenge is gone.
+    retry     P(approved | the payment was refused before, delay, instant, last answer): the discrete-time hazard of a payment that is
+              still open. Its rows are attempts, so that payments given up early leave no trace in it (they are censored, not refused).
+
+Terms are strings; a term that learning has not seen weighs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from honour.features.calendar import days_since_payday, is_holiday
+from honour.features.local_time import offsets_of
+from honour.records.payment import Payment
+from honour.records.route import Candidate
+
+HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+NUMBER_MAX = 4
+"""Attempts from this number on are alike."""
+DELAYS_H = (1, 6, 18, 36, 60, 84, 132, 204)
+"""Hours after the last answer from which a delay counts as longer; the weights of all that are passed add up."""
+PAID_DAYS = (3, 7)
+"""Days since payday at which the part of the month changes: just paid, first week, later."""
+HOURS = (6, 12, 18)
+"""Local hours at which the part of the day changes."""
+FUNDS_CODES = frozenset(("51", "61"))
+"""Response codes that tell of a lack of funds or a spent limit (ISO 8583 field 39)."""
+
+
+class Before(NamedTuple):
+    """What came of the payment so far.
+
+    number  of the attempt now asked about, from 1
+    status  of the last answer, and its response code; None before the first
+    """
+
+    number: int = 1
+    status: str | None = None
+    response_code: str | None = None
+
+
+class AdditiveLogit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Log-odds as a sum of weights of terms.
+
+    >>> AdditiveLogit(intercept=0.0, weights={"after=51": -1.0}).logit(["after=51", "never seen"])
+    -1.0
+    """
+
+    intercept: float
+    weights: dict[str, float]
+
+    def logit(self, terms: Iterable[str]) -> float:
+        """Log-odds of what `terms` describe."""
+        weight = self.weights.get
+        return self.intercept + math.fsum(weight(term, 0.0) for term in terms)
+
+
+class RetryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What follows a refusal; a part is None when the history held too little of it."""
+
+    recovery: AdditiveLogit | None = None
+    retry: AdditiveLogit | None = None
+
+    def p_recovered(self, payment: Payment, candidates: Sequence[Candidate], *, before: Before) -> NDArray[np.float64]:
+        """P(a later attempt is approved | this one is not) of each candidate: (n,). Zero when nothing was learned of it."""
+        if self.recovery is None:
+            return np.zeros(len(candidates))
+        shared = self.recovery.logit(payment_terms(payment, before=before))
+        weight = self.recovery.weights.get
+        of_form: dict[str, float] = {}
+        for candidate in candidates:
+            form = candidate.authentication
+            if form not in of_form:
+                logit = shared + math.fsum(weight(term, 0.0) for term in form_terms(payment, form, before=before))
+                of_form[form] = 1.0 / (1.0 + math.exp(-logit))
+        return np.array([of_form[candidate.authentication] for candidate in candidates])
+
+    def odds_of_slots(self, payment: Payment, *, before: Before, slots_us: Sequence[int]) -> NDArray[np.float64]:
+        """Odds of approval at each instant but for the delay: (n,). Multiply by `odds_of_delays`."""
+        assert self.retry is not None
+        country = payment.card.issuer_country
+        logit = self.retry.logit((*payment_terms(payment, before=before), *retry_terms(payment, before=before)))
+        funds = is_funds(before)
+        weight = self.retry.weights.get
+        known: dict[tuple[int, int], float] = {}
+        odds = []
+        for at_us in slots_us:
+            place = local_place(country, at_us)
+            if place not in known:
+                known[place] = math.exp(logit + math.fsum(weight(term, 0.0) for term in instant_terms(country, place, funds=funds)))
+            odds.append(known[place])
+        return np.array(odds)
+
+    def odds_of_delays(self, before: Before, *, hours: Sequence[float]) -> NDArray[np.float64]:
+        """Factor of the odds for each delay since the last answer, hours: (n,)."""
+        assert self.retry is not None
+        weight = self.retry.weights.get
+        steps = [weight(term, 0.0) + weight(f"{term}{_told(before)}", 0.0) for term in (f"delay>={hour}h" for hour in DELAYS_H)]
+        factors: NDArray[np.float64] = np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
+        return np.array(factors[[bisect_right(DELAYS_H, hour) for hour in hours]])
+
+    def odds_of_number(self, number: int) -> float:
+        """Factor of the odds for the number of an attempt, from 2, against none."""
+        assert self.retry is not None
+        return math.exp(self.retry.weights.get(f"number={min(number, NUMBER_MAX)}", 0.0))
+
+
+def is_funds(before: Before) -> bool:
+    """Whether the last answer told of a lack of funds."""
+    return before.response_code in FUNDS_CODES
+
+
+def payment_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:
+    """What is the same for every attempt of a payment now."""
+    card = payment.card
+    return (
+        f"initiator={payment.initiator}",
+        f"country={card.issuer_country}",
+        f"network={card.network}",
+        f"funding={card.funding}",
+        f"after={_answer(before)}",
+        f"country={card.issuer_country}&initiator={payment.initiator}",
+    )
+
+
+def form_terms(payment: Payment, authentication: str, *, before: Before) -> tuple[str, ...]:
+    """What a form of authentication adds to what can still follow."""
+    number = min(before.number, NUMBER_MAX)
+    return (
+        f"form={authentication}",
+        f"form={authentication}&country={payment.card.issuer_country}",
+        f"form={authentication}&number={number}",
+        f"form={authentication}&after={_answer(before)}",
+        f"number={number}",
+    )
+
+
+def retry_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:
+    """What a refused payment adds, whenever it is tried again."""
+    return (f"after={_answer(before)}&initiator={payment.initiator}", f"after={_answer(before)}&funding={payment.card.funding}")
+
+
+def instant_terms(country: str | None, place: tuple[int, int], *, funds: bool) -> tuple[str, ...]:
+    """What a local day (days since 1970) and hour add."""
+    day, hour = place
+    since = days_since_payday(country, day)
+    paid = f"paid={'unknown' if since is None else bisect_right(PAID_DAYS, since)}"
+    kind = "funds" if funds else "other"
+    rest = ("holiday",) if is_holiday(country, day) else ()
+    return (paid, f"{paid}&{kind}", f"hour={bisect_right(HOURS, hour)}", f"weekday={(day + 3) % 7}", *rest)
+
+
+def delay_terms(hours: float, *, before: Before) -> tuple[str, ...]:
+    """Every length that a delay has passed, alone and with the last answer."""
+    passed = [f"delay>={hour}h" for hour in DELAYS_H[: bisect_right(DELAYS_H, hours)]]
+    return (*passed, *(f"{term}{_told(before)}" for term in passed))
+
+
+def local_place(country: str | None, at_us: int) -> tuple[int, int]:
+    """Local day (days since 1970) and hour of an instant."""
+    since_us, offset_us = offsets_of(country)
+    local_us = at_us + offset_us[bisect_right(since_us, at_us) - 1]
+    return local_us // DAY_US, local_us % DAY_US // HOUR_US
+
+
+def _answer(before: Before) -> str:
+    return before.response_code or before.status or "nothing"
+
+
+def _told(before: Before) -> str:
+    return "&funds" if is_funds(before) else "&other"

@@ -1,0 +1,174 @@
+"""Fitting the retry model on a training set: what followed refusals, and how attempts after a refusal went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # scikit-learn ships no types
+from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]  # as above
+
+from honour.approval.retry_model import (
+    DAY_US,
+    NUMBER_MAX,
+    AdditiveLogit,
+    Before,
+    RetryModel,
+    delay_terms,
+    form_terms,
+    instant_terms,
+    is_funds,
+    local_place,
+    payment_terms,
+    retry_terms,
+)
+from honour.records.payment import Card, Initiator, Payment
+
+FOLLOWED_DAYS: dict[Initiator, int] = {"customer": 1, "merchant": 7}
+"""Days after a refusal within which an approval counts as its recovery; refusals with fewer days behind them are not asked."""
+ROWS_MIN, TERM_ROWS_MIN = 200, 15
+"""Rows that a part needs; rows that a term needs to have a weight of its own."""
+PENALTIES = (0.03, 0.1, 0.3, 1.0)
+"""Inverse strengths of the ridge penalty, from which five folds over payments choose."""
+
+Terms = tuple[str, ...]
+
+
+class _Attempt(NamedTuple):
+    """One row of the training set."""
+
+    payment: Payment
+    at_us: int
+    authentication: str
+    approved: bool
+    before: Before
+    waited_h: float | None
+
+
+class _Sample(NamedTuple):
+    """Terms and answers; groups keep attempts of a payment on one side of a fold."""
+
+    terms: list[Terms]
+    y: list[bool]
+    groups: list[str]
+
+
+def fit_retry_model(table: pa.Table) -> RetryModel:
+    """The retry model of a training set; a part for which there are too few rows is None.
+
+    table  as `honour.features.offline.training_set` gives it
+    """
+    attempts = list(_attempts(table))
+    return RetryModel(recovery=_fit(_followed(attempts)), retry=_fit(_retried(attempts)))
+
+
+def _attempts(table: pa.Table) -> Iterator[_Attempt]:
+    names = ("payment_id", "at_us", "approved", "authentication", "merchant_id", "amount_minor", "currency", "network", "funding")
+    more = ("issuer_country", "initiator", "attempt_number", "payment_last_status", "payment_last_response_code")
+    columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in (*names, *more, "payment_seconds_since_answer")}
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        card = Card(card_id="c", bin="000000", network=row["network"], funding=row["funding"], issuer_country=row["issuer_country"])
+        payment = Payment(
+            payment_id=row["payment_id"],
+            merchant_id=row["merchant_id"],
+            amount_minor=row["amount_minor"],
+            currency=row["currency"],
+            card=card,
+            initiator=row["initiator"],
+        )
+        waited_s = row["payment_seconds_since_answer"]
+        yield _Attempt(
+            payment,
+            row["at_us"],
+            row["authentication"],
+            bool(row["approved"]),
+            Before(int(row["attempt_number"]), row["payment_last_status"], row["payment_last_response_code"]),
+            None if waited_s is None else waited_s / 3_600.0,
+        )
+
+
+def _followed(attempts: Sequence[_Attempt]) -> _Sample:
+    """Refused attempts whose follow-up is over: was a later one approved in time?"""
+    approved_us: dict[str, int] = {}
+    for attempt in attempts:
+        if attempt.approved:
+            known = approved_us.get(attempt.payment.payment_id, attempt.at_us)
+            approved_us[attempt.payment.payment_id] = min(known, attempt.at_us)
+    end_us = max((attempt.at_us for attempt in attempts), default=0)
+    sample = _Sample([], [], [])
+    for attempt in attempts:
+        payment, within_us = attempt.payment, FOLLOWED_DAYS[attempt.payment.initiator] * DAY_US
+        if attempt.approved or attempt.at_us + within_us > end_us:
+            continue
+        then_us = approved_us.get(payment.payment_id)
+        terms = (*payment_terms(payment, before=attempt.before), *form_terms(payment, attempt.authentication, before=attempt.before))
+        _add(sample, terms, y=then_us is not None and attempt.at_us <= then_us <= attempt.at_us + within_us, group=payment.payment_id)
+    return sample
+
+
+def _retried(attempts: Sequence[_Attempt]) -> _Sample:
+    """Attempts after a refusal: approved or not."""
+    sample = _Sample([], [], [])
+    for attempt in attempts:
+        payment, before = attempt.payment, attempt.before
+        if before.number < 2 or attempt.waited_h is None:
+            continue
+        country = payment.card.issuer_country
+        terms = (
+            *payment_terms(payment, before=before),
+            *retry_terms(payment, before=before),
+            f"number={min(before.number, NUMBER_MAX)}",
+            *instant_terms(country, local_place(country, attempt.at_us), funds=is_funds(before)),
+            *delay_terms(attempt.waited_h, before=before),
+        )
+        _add(sample, terms, y=attempt.approved, group=payment.payment_id)
+    return sample
+
+
+def _add(sample: _Sample, terms: Terms, *, y: bool, group: str) -> None:
+    sample.terms.append(terms)
+    sample.y.append(y)
+    sample.groups.append(group)
+
+
+def _fit(sample: _Sample) -> AdditiveLogit | None:
+    """Ridge logistic regression, its strength chosen by log loss over payments it was not fitted on."""
+    y = np.array(sample.y, dtype=np.float64)
+    if len(y) < ROWS_MIN or min(y.sum(), len(y) - y.sum()) < TERM_ROWS_MIN:
+        return None
+    counts = Counter(term for terms in sample.terms for term in set(terms))
+    vocabulary = {term: at for at, term in enumerate(sorted(term for term, n in counts.items() if n >= TERM_ROWS_MIN))}
+    x = _matrix(sample.terms, vocabulary)
+    penalty = min(PENALTIES, key=lambda each: _loss(x, y=y, groups=np.array(sample.groups), penalty=each))
+    fitted = _logistic(penalty).fit(x, y)
+    weights = fitted.coef_[0].tolist()
+    return AdditiveLogit(intercept=float(fitted.intercept_[0]), weights={term: round(weights[at], 6) for term, at in vocabulary.items()})
+
+
+def _loss(x: sparse.csr_matrix, *, y: NDArray[np.float64], groups: NDArray[np.str_], penalty: float) -> float:
+    total = 0.0
+    for fitted, held in GroupKFold(n_splits=5).split(x, y, groups):
+        if len(np.unique(y[fitted])) < 2:
+            return float("inf")
+        p = np.clip(_logistic(penalty).fit(x[fitted], y[fitted]).predict_proba(x[held])[:, 1], 1e-6, 1.0 - 1e-6)
+        total -= float(np.sum(y[held] * np.log(p) + (1.0 - y[held]) * np.log1p(-p)))
+    return total / len(y)
+
+
+def _logistic(penalty: float) -> Any:
+    return LogisticRegression(C=penalty, solver="lbfgs", max_iter=500)
+
+
+def _matrix(terms: Sequence[Terms], vocabulary: dict[str, int]) -> sparse.csr_matrix:
+    rows, columns = [], []
+    for at, each in enumerate(terms):
+        for place in {vocabulary[term] for term in each if term in vocabulary}:
+            rows.append(at)
+            columns.append(place)
+    return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(terms), len(vocabulary)))

@@ -1,0 +1,147 @@
+"""What an attempt is worth with what may follow it: a cascade while the shopper is there, a plan of retries for the merchant's own."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from honour.approval.retry_model import Before, RetryModel
+from honour.networks.retry_limit import Allowed
+from honour.policy.eligible import Considered
+from honour.policy.plan import Plan, Worth, plan, quiet_until_us
+from honour.policy.value import cost_of, expected_values_minor
+from honour.records.instant import to_us
+from honour.records.payment import Payment
+from honour.records.route import Merchant, RouteCost
+
+DAY_US = 86_400_000_000
+_LOGIT_MAX = 15.0
+
+
+class History(NamedTuple):
+    """What happened to the payment before.
+
+    n_answered     attempts with a final answer
+    approved       one of them was approved
+    first_us       instant of the first, or None
+    routes_tried   routes that answered, oldest first
+    last_status    of the last answer, its response code, and the instant at which it arrived
+    """
+
+    n_answered: int = 0
+    approved: bool = False
+    first_us: int | None = None
+    routes_tried: tuple[str, ...] = ()
+    last_status: str | None = None
+    last_response_code: str | None = None
+    last_us: int | None = None
+
+    @property
+    def before(self) -> Before:
+        """What the retry model asks of it."""
+        return Before(self.n_answered + 1, self.last_status, self.last_response_code)
+
+
+class Asked:
+    """One question to the policy: the payment, every candidate, and what holds for them."""
+
+    def __init__(
+        self, payment: Payment, considered: tuple[Considered, ...], terms: Merchant, allowed: Allowed, history: History, at_us: int
+    ) -> None:
+        self.payment, self.considered, self.terms = payment, considered, terms
+        self.allowed, self.history, self.at_us = allowed, history, at_us
+        self.eligible = [one for one in considered if one.eligible]
+
+    @cached_property
+    def until_us(self) -> int:
+        """The last instant at which the payment may be attempted: horizon or deadline."""
+        ends_us = (self.history.first_us or self.at_us) + self.terms.retry_horizon_days * DAY_US
+        deadline = self.payment.deadline_at
+        return ends_us if deadline is None else min(ends_us, to_us(deadline))
+
+
+class Outlook(NamedTuple):
+    """Eligible candidates, in their order, (n,) each.
+
+    p_approve    chance of approval now
+    p_recovered  chance that a later attempt is approved if this one is not; None where nothing is known of it
+    alone        expected profit of the attempt, minor units
+    values       the same with what may follow
+    """
+
+    p_approve: NDArray[np.float64]
+    p_recovered: NDArray[np.float64] | None
+    alone: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+def later_of(asked: Asked, *, model: RetryModel | None) -> Plan | None:
+    """The plan for a payment of the merchant's that was refused before; None for every other, and without a model."""
+    history, payment = asked.history, asked.payment
+    if model is None or model.retry is None or payment.initiator != "merchant" or history.last_us is None:
+        return None
+    sendable = [one for one in asked.considered if one.eligible or one.reasons == ("just_declined",)]
+    if not sendable:
+        return None
+    costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in sendable]
+    best = max(costs, key=lambda cost: _approval_minor(payment, asked.terms, cost) - cost.attempt_minor - cost.decline_minor)
+    return plan(
+        payment,
+        model=model,
+        before=history.before,
+        refused_us=history.last_us,
+        at_us=asked.at_us,
+        from_us=asked.allowed.not_before_us or 0,
+        until_us=asked.until_us,
+        attempts_left=asked.allowed.attempts_left,
+        worth=Worth(_approval_minor(payment, asked.terms, best), best.attempt_minor, best.decline_minor),
+        terms=asked.terms,
+    )
+
+
+def outlook(asked: Asked, p_approve: NDArray[np.float64], *, planned: Plan | None, model: RetryModel | None) -> Outlook:
+    """Values of the eligible candidates with what may follow a refusal.
+
+    A planned retry takes its level from the retry model, which knows the delay, and the differences between candidates from the
+    approval model.
+    """
+    payment, terms, eligible = asked.payment, asked.terms, asked.eligible
+    costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in eligible]
+    if planned is not None:
+        p_approve = _at_level(p_approve, best=planned.p_now)
+    alone = expected_values_minor(p_approve, amount_minor=payment.amount_minor, terms=terms, costs=costs)
+    if planned is not None:
+        return Outlook(p_approve, None, alone, alone + (1.0 - p_approve) * planned.then_minor)
+    if model is None or model.recovery is None or asked.allowed.attempts_left == 1:
+        return Outlook(p_approve, None, alone, alone)
+    p_recovered = model.p_recovered(payment, [one.candidate for one in eligible], before=asked.history.before)
+    worth = max(_approval_minor(payment, terms, cost) - cost.attempt_minor for cost in costs)
+    return Outlook(p_approve, p_recovered, alone, alone + (1.0 - p_approve) * p_recovered * max(0.0, worth))
+
+
+def quiet_until(asked: Asked) -> int | None:
+    """End of the merchant's quiet hours, when it is one of them and the merchant started the payment."""
+    if asked.payment.initiator != "merchant":
+        return None
+    return quiet_until_us(asked.payment.card.issuer_country, at_us=asked.at_us, quiet_hours=asked.terms.quiet_hours)
+
+
+def _approval_minor(payment: Payment, terms: Merchant, cost: RouteCost) -> float:
+    """What an approval earns, its own fees paid."""
+    return payment.amount_minor * (terms.margin_bps - cost.approval_bps) / 10_000 - cost.approval_minor
+
+
+def _at_level(p_approve: NDArray[np.float64], *, best: float) -> NDArray[np.float64]:
+    """The same differences of log-odds, with the highest at `best`."""
+    logits = [_logit(p) for p in p_approve.tolist()]
+    shift = _logit(best) - max(logits)
+    return np.array([1.0 / (1.0 + math.exp(-(logit + shift))) for logit in logits])
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-6), 1.0 - 1e-6)
+    return min(_LOGIT_MAX, max(-_LOGIT_MAX, math.log(p / (1.0 - p))))
