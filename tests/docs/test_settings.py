@@ -46,7 +46,7 @@ def _documented() -> dict[str, str]:
 def _as_written(default: object) -> set[str]:
     """Ways in which a page may write a default."""
     if default is None:
-        return {"not known"}
+        return {"not known", "none"}
     if isinstance(default, bool):
         return {str(default).lower(), f"`{str(default).lower()}`"}
     if isinstance(default, str):

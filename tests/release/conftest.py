@@ -8,6 +8,7 @@ import pytest
 from honour.approval.calibration import Platt
 from honour.approval.card import Evidence, TrainedModel, Training
 from honour.approval.metric import Figure
+from honour.approval.retry_model import AdditiveLogit, RetryModel
 from honour.features.catalogue import FEATURES, SCHEMA_ID
 from honour.features.encode import Encoder
 from honour.learning.export import parity_rows, to_onnx, with_float32_thresholds
@@ -60,6 +61,7 @@ def trained() -> TrainedModel:
         onnx=to_onnx(with_float32_thresholds(booster), n_features=len(FEATURES)),
         calibrator=calibrator,
         encoder=Encoder(schema=SCHEMA_ID, categories={"route": {"acq_1": 0.8, "acq_2": 0.3}}),
+        retry_model=RetryModel(recovery=AdditiveLogit(intercept=-1.0, weights={"form=none": 0.5})),
         parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=1),
         training=_card(),
     )

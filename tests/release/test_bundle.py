@@ -18,7 +18,7 @@ from honour.records.event import ServedFeatures
 from honour.release.bundle import load_bundle, write_bundle
 from honour.release.manifest import Manifest, id_of, sha256
 
-FILES = ("model.onnx", "calibrator.json", "encoder.json", "parity.json", "state.bin")
+FILES = ("model.onnx", "calibrator.json", "encoder.json", "parity.json", "retry.json", "state.bin")
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def _attempts(table: pa.Table) -> Iterator[_Attempt]:
             amount_minor=row["amount_minor"],
             currency=row["currency"],
             card=card,
-            initiator=row["initiator"],
+            initiator=row["initiator"] or "customer",
         )
         waited_s = row["payment_seconds_since_answer"]
         yield _Attempt(
@@ -88,7 +88,7 @@ def _attempts(table: pa.Table) -> Iterator[_Attempt]:
             row["at_us"],
             row["authentication"],
             bool(row["approved"]),
-            Before(int(row["attempt_number"]), row["payment_last_status"], row["payment_last_response_code"]),
+            Before(int(row["attempt_number"] or 1), row["payment_last_status"], row["payment_last_response_code"]),
             None if waited_s is None else waited_s / 3_600.0,
         )
 
@@ -103,7 +103,7 @@ def _followed(attempts: Sequence[_Attempt]) -> _Sample:
     end_us = max((attempt.at_us for attempt in attempts), default=0)
     sample = _Sample([], [], [])
     for attempt in attempts:
-        payment, within_us = attempt.payment, FOLLOWED_DAYS[attempt.payment.initiator] * DAY_US
+        payment, within_us = attempt.payment, FOLLOWED_DAYS.get(attempt.payment.initiator, 1) * DAY_US
         if attempt.approved or attempt.at_us + within_us > end_us:
             continue
         then_us = approved_us.get(payment.payment_id)

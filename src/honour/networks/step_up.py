@@ -16,7 +16,10 @@ from honour.errors import LogContractBroken
 from honour.records.payment import Payment
 
 EUROPE = frozenset(
-    "AT BE BG CY CZ DE DK EE ES FI FR GB GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK".split()  # EEA and United Kingdom.
+    (
+        *("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HR", "HU", "IE"),
+        *("IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK"),
+    )
 )
 """Where strong customer authentication is law: issuers' countries of the EEA and the United Kingdom."""
 

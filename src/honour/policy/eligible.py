@@ -45,7 +45,13 @@ class Considered(NamedTuple):
 
 
 def consider(
-    payment: Payment, *, routes: Sequence[Route], requested: Sequence[str] | None, allowed: Allowed, at_us: int, last_code: str | None = None
+    payment: Payment,
+    *,
+    routes: Sequence[Route],
+    requested: Sequence[str] | None,
+    allowed: Allowed,
+    at_us: int,
+    last_code: str | None = None,
 ) -> tuple[Considered, ...]:
     """Every candidate of every route, in the order of the settings, with what speaks against it.
 

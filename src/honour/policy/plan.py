@@ -13,6 +13,7 @@ added to c (Lagrange: `retry_price_minor`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from honour.approval.retry_model import HOUR_US, Before, RetryModel, local_place
+from honour.features.calendar import EPOCH_DAY, is_holiday
 from honour.records.payment import Payment
 from honour.records.route import Merchant
 
@@ -90,6 +92,15 @@ def plan(
     at = int(slot)
     chance = odds[at] * first[at] * numbers[0]
     return Plan(p_now, then, slots_us[at], float(chance / (1.0 + chance)), value)
+
+
+def warm(model: RetryModel, *, year: int) -> None:
+    """Compile, and read the holidays of the countries that the model knows, before the first payment waits for it."""
+    _solver()(*[np.zeros(1)] * 3, np.ones(1), np.ones(1), np.ones(1, dtype=np.bool_), np.zeros(3), np.empty(4))
+    for term in model.retry.weights if model.retry is not None else ():
+        if term.startswith("country=") and "&" not in term:
+            for month in (1, 12):
+                is_holiday(term.removeprefix("country="), (date(year, month, 1) - EPOCH_DAY).days)
 
 
 def quiet_until_us(country: str | None, *, at_us: int, quiet_hours: tuple[int, int] | None) -> int | None:

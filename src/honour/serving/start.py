@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+from honour.policy.plan import warm
 from honour.records.settings import Settings
 from honour.release.bundle import load_bundle
 from honour.serving.hot_path import Engine
@@ -31,6 +33,7 @@ def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None
         raise
     if loaded is None:
         return Engine(settings, log=log, state=state)
+    warm(loaded.retry_model, year=datetime.now(tz=UTC).year)
     return Engine(settings, log=log, state=state, model=loaded.model, retry_model=loaded.retry_model, bundle_id=loaded.bundle_id)
 
 

@@ -1,0 +1,86 @@
+"""The retry model finds what followed refusals in data that were made to a known law, and is silent about what it never saw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
+import pytest
+
+from honour.approval.retry_model import AdditiveLogit, Before, RetryModel, delay_terms
+from honour.learning.retry import fit_retry_model
+from honour.records.payment import Card, Payment
+from honour.records.route import Candidate
+
+DAY_US = 86_400_000_000
+START_US = 1_767_225_600_000_000
+CARD = Card(card_id="crd_1", bin="411111", network="visa", funding="debit", issuer_country="DE")
+
+
+def _table(n: int, *, seed: int) -> pa.Table:
+    """Renewals and purchases: an attempt, refused with 51 or 1A, and one more after a delay; chances are known."""
+    luck = np.random.default_rng(seed)
+    rows = []
+    for number in range(n):
+        is_renewal = bool(luck.random() < 0.5)
+        at_us = START_US + number * 60 * DAY_US // n
+        form = "none" if is_renewal or luck.random() < 0.5 else "three_ds"
+        code = "51" if is_renewal else ("1A" if form == "none" else None)
+        first = {"payment_id": f"p{number}", "at_us": at_us, "approved": 0, "authentication": form, "attempt_number": 1}
+        rest = {"payment_last_status": None, "payment_last_response_code": None, "payment_seconds_since_answer": None}
+        initiator = "merchant" if is_renewal else "customer"
+        rows.append({**first, **rest, "initiator": initiator})
+        if code is None:
+            continue  # The shopper left the challenge.
+        waited_h = float(luck.choice([2.0, 48.0])) if is_renewal else 0.01
+        p = {2.0: 0.1, 48.0: 0.5, 0.01: 0.8}[waited_h]
+        then_us = at_us + int(waited_h * 3.6e9)
+        answer = {"payment_last_status": "declined", "payment_last_response_code": code, "payment_seconds_since_answer": waited_h * 3600}
+        second = {
+            "payment_id": f"p{number}",
+            "at_us": then_us,
+            "approved": int(luck.random() < p),
+            "authentication": "three_ds" if code == "1A" else "none",
+        }
+        rows.append({**second, **answer, "attempt_number": 2, "initiator": initiator})
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    same = {"merchant_id": "mer_1", "amount_minor": 1_000, "currency": "EUR", "network": "visa", "funding": "debit", "issuer_country": "DE"}
+    return pa.table({**columns, **{name: [value] * len(rows) for name, value in same.items()}})
+
+
+@pytest.fixture(scope="module")
+def model() -> RetryModel:
+    return fit_retry_model(_table(6_000, seed=1))
+
+
+def test_recovery_is_that_of_the_form_that_was_sent(model: RetryModel) -> None:
+    payment = Payment(payment_id="p", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD)
+    forms = [Candidate("r", "none", "pan"), Candidate("r", "three_ds", "pan")]
+    assert model.p_recovered(payment, forms, before=Before()) == pytest.approx([0.8, 0.0], abs=0.04)
+
+
+def test_the_hazard_follows_the_delay(model: RetryModel) -> None:
+    payment = Payment(payment_id="p", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD, initiator="merchant")
+    before = Before(2, "declined", "51")
+    delays = model.odds_of_delays(before, hours=[2.0, 48.0])
+    instants = [START_US + hour * 3_600_000_000 + 20 * DAY_US for hour in range(0, 24 * 28, 5)]
+    odds = model.odds_of_slots(payment, before=before, slots_us=instants).mean() * delays * model.odds_of_number(2)
+    assert odds / (1.0 + odds) == pytest.approx([0.1, 0.5], abs=0.05)
+
+
+def test_what_was_never_seen_weighs_nothing(model: RetryModel) -> None:
+    assert model.retry is not None
+    assert model.retry.logit(["after=Q9", "country=ZZ"]) == model.retry.intercept
+
+
+def test_too_little_history_learns_nothing_rather_than_something_wrong() -> None:
+    assert fit_retry_model(_table(60, seed=1)) == RetryModel(recovery=None, retry=None)
+    payment = Payment(payment_id="p", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD)
+    assert RetryModel().p_recovered(payment, [Candidate("r", "none", "pan")], before=Before()).tolist() == [0.0]
+
+
+def test_delays_add_up_step_by_step() -> None:
+    steps = AdditiveLogit(intercept=0.0, weights={"delay>=1h": 1.0, "delay>=6h": 0.5, "delay>=6h&funds": 0.25})
+    before = Before(2, "declined", "51")
+    factors = RetryModel(retry=steps).odds_of_delays(before, hours=[0.5, 2.0, 7.0])
+    assert np.log(factors) == pytest.approx([0.0, 1.0, 1.75])
+    assert [steps.logit(delay_terms(hours, before=before)) for hours in (0.5, 2.0, 7.0)] == pytest.approx([0.0, 1.0, 1.75])

@@ -1,0 +1,151 @@
+"""What may follow an attempt counts: a demand for authentication can be answered, a challenge that was left cannot."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from honour.approval.retry_model import AdditiveLogit, RetryModel
+from honour.networks.retry_limit import Allowed
+from honour.policy.decide import Decided, decide
+from honour.policy.eligible import consider
+from honour.policy.outlook import History
+from honour.records.instant import to_us
+from honour.records.payment import Card, Initiator, Payment
+from honour.records.route import Candidate, Merchant, Route
+
+AT_US = 1_772_366_400_000_000
+HOUR_US = 3_600_000_000
+ROUTES = (Route(id="acq_a", authentications=("none", "three_ds")),)
+CARD = Card(card_id="crd_1", bin="411111", network="visa", issuer_country="DE", funding="debit")
+OPEN_DOOR = RetryModel(recovery=AdditiveLogit(intercept=-9.0, weights={"form=none": 9.0}))
+
+
+def _decided(
+    *,
+    p_approve: tuple[float, ...],
+    model: RetryModel | None,
+    initiator: Initiator = "customer",
+    history: History | None = None,
+    allowed: Allowed | None = None,
+    terms: Merchant | None = None,
+) -> Decided:
+    payment = Payment(payment_id="pay_1", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD, initiator=initiator)
+    allowed, history = allowed or Allowed(), history or History()
+    considered = consider(payment, routes=ROUTES, requested=None, allowed=allowed, at_us=AT_US, last_code=history.last_response_code)
+    return decide(
+        payment,
+        considered=considered,
+        p_approve=np.array(p_approve[: sum(one.eligible for one in considered)]),
+        terms=terms or Merchant(margin_bps=2_000),
+        allowed=allowed,
+        history=history,
+        fallback_order=(),
+        draw=0.5,
+        at_us=AT_US,
+        retry_model=model,
+    )
+
+
+def _refused(code: str, *, hours_ago: float = 1.0) -> History:
+    return History(1, False, AT_US - int(hours_ago * HOUR_US), ("acq_a",), "declined", code, AT_US - int(hours_ago * HOUR_US))
+
+
+def test_the_form_that_leaves_a_second_chance_wins_over_a_slightly_likelier_one() -> None:
+    alone = _decided(p_approve=(0.80, 0.83), model=None)
+    with_what_follows = _decided(p_approve=(0.80, 0.83), model=OPEN_DOOR)
+    assert alone.chosen is not None
+    assert with_what_follows.chosen is not None
+    assert (alone.chosen.authentication, with_what_follows.chosen.authentication) == ("three_ds", "none")
+    first = with_what_follows.ranking[0]
+    assert first.p_recovered == pytest.approx(0.5)
+    assert first.expected_value_minor == pytest.approx(0.80 * 200 + 0.20 * 0.5 * 200)
+
+
+def test_the_last_attempt_that_a_network_allows_has_nothing_after_it() -> None:
+    made = _decided(p_approve=(0.80, 0.83), model=OPEN_DOOR, allowed=Allowed(attempts_left=1))
+    assert made.ranking[0].p_recovered is None
+    assert made.chosen is not None
+    assert made.chosen.authentication == "three_ds"
+
+
+def test_after_a_demand_for_authentication_only_what_authenticates_is_sent() -> None:
+    made = _decided(p_approve=(0.6,), model=None, history=_refused("1A"))
+    assert made.chosen is not None
+    assert made.chosen.authentication == "three_ds"
+    assert made.ranking[1].reasons == ("authentication_required",)
+
+
+def test_a_renewal_that_is_asked_for_authentication_goes_back_to_its_customer() -> None:
+    made = _decided(p_approve=(), model=None, initiator="merchant", history=_refused("1A"))
+    assert (made.action, made.reason.code) == ("stop", "nothing_eligible")
+
+
+LATER = RetryModel(retry=AdditiveLogit(intercept=-3.0, weights={"delay>=36h&funds": 3.0}))
+
+
+def test_a_renewal_without_funds_waits_and_says_why() -> None:
+    made = _decided(p_approve=(0.3,), model=LATER, initiator="merchant", history=_refused("51"))
+    assert (made.action, made.reason.code) == ("wait", "worth_waiting")
+    assert made.wait_until_us is not None
+    assert made.wait_until_us >= AT_US + 35 * HOUR_US
+    assert "After 51, p 0.500" in made.reason.detail
+
+
+def test_a_renewal_whose_time_has_come_is_attempted_at_the_level_that_the_delay_gives() -> None:
+    made = _decided(p_approve=(0.9,), model=LATER, initiator="merchant", history=_refused("51", hours_ago=40.0))
+    assert made.action == "attempt"
+    assert made.ranking[0].p_approve == pytest.approx(0.5)
+
+
+def test_a_shopper_at_hand_is_never_sent_away_to_wait() -> None:
+    made = _decided(p_approve=(0.3, 0.2), model=LATER, history=_refused("51"))
+    assert made.action == "attempt"
+
+
+def test_candidates_that_were_just_declined_come_back_with_the_plan() -> None:
+    declined = Allowed(declined=frozenset((Candidate("acq_a", "none", "pan"),)))
+    made = _decided(p_approve=(), model=LATER, initiator="merchant", history=_refused("51"), allowed=declined)
+    assert (made.action, made.reason.code) == ("wait", "worth_waiting")
+    assert _decided(p_approve=(), model=None, initiator="merchant", history=_refused("51"), allowed=declined).action == "stop"
+
+
+def test_a_pause_that_the_network_asks_for_moves_the_plan_and_a_worthless_wait_is_a_stop() -> None:
+    paused = Allowed(not_before_us=AT_US + 60 * HOUR_US)
+    made = _decided(p_approve=(0.3,), model=LATER, initiator="merchant", history=_refused("51"), allowed=paused)
+    assert made.wait_until_us is not None
+    assert made.wait_until_us >= AT_US + 60 * HOUR_US
+    hopeless = RetryModel(retry=AdditiveLogit(intercept=-3.0, weights={}))
+    dear = Merchant(margin_bps=2_000, retry_price_minor=50.0)
+    made = _decided(p_approve=(0.3,), model=hopeless, initiator="merchant", history=_refused("51"), allowed=paused, terms=dear)
+    assert (made.action, made.reason.code) == ("stop", "not_worth_waiting")
+
+
+def test_quiet_hours_hold_back_the_merchants_payments_and_not_the_shoppers() -> None:
+    terms = Merchant(margin_bps=2_000, quiet_hours=(12, 15))  # 12:00 UTC is 13:00 in Germany.
+    made = _decided(p_approve=(0.9,), model=None, initiator="merchant", terms=terms)
+    assert (made.action, made.reason.code, made.wait_until_us) == ("wait", "quiet_hours", AT_US + 2 * HOUR_US)
+    assert _decided(p_approve=(0.9, 0.8), model=None, terms=terms).action == "attempt"
+
+
+def test_the_plan_ends_at_the_deadline() -> None:
+    soon = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    payment = Payment(
+        payment_id="pay_1", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD, initiator="merchant", deadline_at=soon
+    )
+    considered = consider(payment, routes=ROUTES, requested=None, allowed=Allowed(), at_us=AT_US)
+    made = decide(
+        payment,
+        considered=considered,
+        p_approve=np.array([0.3]),
+        terms=Merchant(margin_bps=2_000),
+        allowed=Allowed(),
+        history=_refused("51"),
+        fallback_order=(),
+        draw=0.5,
+        at_us=AT_US,
+        retry_model=LATER,
+    )
+    assert made.wait_until_us is None or made.wait_until_us <= to_us(soon)
