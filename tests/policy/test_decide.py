@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from honour.networks.codes import rows_by_key
 from honour.networks.retry_limit import Allowed
-from honour.networks.rules import rules
 from honour.policy.decide import Decided, decide
 from honour.policy.eligible import consider
 from honour.policy.outlook import History
@@ -81,11 +81,11 @@ def test_a_dearer_route_loses_when_its_price_outweighs_its_probability() -> None
     ("code", "payment", "allowed", "history"),
     [
         ("already_approved", PAYMENT, Allowed(attempts_left=0), History(n_answered=1, approved=True, first_us=AT_US)),
-        ("network_never_retry", PAYMENT, Allowed(0, None, "visa.never_retry.41", rules().never["visa", "response_code", "41"]), History()),
+        ("network_never_retry", PAYMENT, Allowed(0, None, "visa.never_retry.41", rows_by_key()["visa/response_code/41"]), History()),
         ("network_retry_limit", PAYMENT, Allowed(attempts_left=0, rule="visa.reattempt_limit"), History()),
         ("deadline_over", msgspec.structs.replace(PAYMENT, deadline_at=from_us(AT_US) - timedelta(hours=1)), Allowed(), History()),
         ("horizon_over", PAYMENT, Allowed(), History(n_answered=1, first_us=AT_US - 15 * 86_400_000_000)),
-        ("too_soon", PAYMENT, Allowed(not_before_us=AT_US + 1, pause=rules().pauses["", "response_code", "51"]), History()),
+        ("too_soon", PAYMENT, Allowed(not_before_us=AT_US + 1, pause=rows_by_key()["/response_code/51"]), History()),
         ("nothing_eligible", msgspec.structs.replace(PAYMENT, currency="GBP"), Allowed(), History()),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_payment_that_would_lose_money_on_every_route_stops() -> None:
 
 
 def test_a_subscription_waits_where_a_shopper_would_stop() -> None:
-    allowed = Allowed(not_before_us=AT_US + 3_600_000_000, pause=rules().pauses["", "response_code", "51"])
+    allowed = Allowed(not_before_us=AT_US + 3_600_000_000, pause=rows_by_key()["/response_code/51"])
     made = decided(msgspec.structs.replace(PAYMENT, initiator="merchant"), allowed=allowed, history=History(n_answered=1, first_us=AT_US))
     assert (made.action, made.wait_until_us) == ("wait", AT_US + 3_600_000_000)
     late = msgspec.structs.replace(PAYMENT, initiator="merchant", deadline_at=from_us(AT_US + 60_000_000))

@@ -1,34 +1,45 @@
-"""What the networks still allow for a card at a merchant: a fold of every answer, whoever chose the attempt.
+"""What the networks still allow for a card at a merchant: a fold of every attempt and answer, whoever chose the attempt.
 
-Counted per network, merchant and card reference, in exact rolling windows by arrival. Attempts that failed before the issuer
-count too, and so does the first attempt: the strict reading wherever documents differ.
+Counted per network, merchant and card reference, in exact rolling windows by arrival. An attempt counts from the moment it is
+decided: attempts without an answer, and those whose answer is unknown, take their place in every limit until their outcome says
+that they were approved or never sent (`abandoned`). Attempts that failed before the issuer count, and so does the first attempt:
+the strict reading wherever documents differ.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import NamedTuple
 
 import msgspec
 
-from honour.networks.rules import NeverRetry, RetryLimit, RetryPause, Signal, rules
+from honour.networks.codes import CodeRow, Read, read_answer, rows_by_key
+from honour.networks.region import countries_of
+from honour.networks.table import Reading
+from honour.networks.window import Windows, ways
 from honour.records.attempt import Status
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
-REMEMBERED_US = 30 * 86_400_000_000
-"""No window of a network is longer, and an answer "never" holds for as long."""
+REMEMBERED_US = 31 * 86_400_000_000
+"""No window of a network is longer (a calendar month, in its strict reading)."""
+NEVER_US = 30 * 86_400_000_000
+"""An answer "never" holds this long: networks charge for another attempt within 30 days."""
 REPEAT_AFTER_US = 86_400_000_000
 """The same candidate of the same payment is not sent again within a day of its decline: nothing has changed."""
+UNKNOWN_CODES_MAX = 256
+"""Codes that no table knows are counted one by one up to this many; the rest together, as `other`."""
+
+_FORGET_AT_MOST = 2  # Cards and payments looked at for age per event: more than one, so that forgetting keeps up with adding.
 
 Key = tuple[str, str, str]
-RuleKey = tuple[str, Signal, str]
 
 
 class Allowed(NamedTuple):
     """What is left for one card at one merchant, the attempt now asked about included.
 
     attempts_left   None when the network sets no limit
-    window_ends_us  instant at which the oldest counted attempt leaves the window that binds; None while nothing is counted
+    window_ends_us  instant from which one more is left than now; None while nothing is counted
     rule            the rule that binds, or None
     never           the answer that forbids any further attempt, or None
     not_before_us   instant before which this payment must not be attempted, because of `pause`; None when it may
@@ -38,9 +49,9 @@ class Allowed(NamedTuple):
     attempts_left: int | None = None
     window_ends_us: int | None = None
     rule: str | None = None
-    never: NeverRetry | None = None
+    never: CodeRow | None = None
     not_before_us: int | None = None
-    pause: RetryPause | None = None
+    pause: CodeRow | None = None
     declined: frozenset[Candidate] = frozenset()
 
     @property
@@ -49,28 +60,38 @@ class Allowed(NamedTuple):
         return self.never is not None or self.attempts_left == 0
 
 
-class _Refused(msgspec.Struct, frozen=True, array_like=True):
-    """One answer other than an approval; `reached` the issuer or not."""
+class _Payment(msgspec.Struct, array_like=True):
+    """One payment: when rules last spoke of it, and when each candidate was last declined."""
 
-    arrived_us: int
-    payment_id: str
-    candidate: Candidate
-    reached: bool
-    never: RuleKey | None
-    pause: RuleKey | None
+    last_us: int
+    said: dict[str, int] = {}
+    declined: list[tuple[Candidate, int]] = []
 
 
 class _Card(msgspec.Struct, array_like=True):
-    refused: list[_Refused] = []
-    approved_us: int = 0
+    """One card at one merchant; payments with the one answered longest ago first."""
+
+    last_us: int
+    windows: Windows
+    said: dict[str, int] = {}
+    payments: dict[str, _Payment] = {}
 
 
 class RetryCounter:
-    """Refused attempts of a month; the same answers in the same sequence give the same counter, and the same bytes."""
+    """Refused and awaited attempts of a month; the same events in the same sequence give the same counter, and the same bytes.
+
+    unknown  answers whose code no table knows, by network, signal and code
+    """
 
     def __init__(self) -> None:
-        self._cards: dict[Key, _Card] = {}
+        self.unknown: dict[tuple[str, str, str], int] = {}
+        self._cards: OrderedDict[Key, _Card] = OrderedDict()  # The one touched longest ago first.
         self._last_us = 0
+
+    def reserve(self, payment: Payment, *, attempt: str, arrived_us: int) -> None:
+        """Count an attempt that may be sent from now on, until `update` names it with its answer."""
+        if ways(payment.card.network):
+            self._touched(payment, arrived_us).windows.reserve(payment, attempt=attempt, at_us=arrived_us)
 
     def update(
         self,
@@ -81,100 +102,132 @@ class RetryCounter:
         response_code: str | None,
         merchant_advice_code: str | None,
         arrived_us: int,
+        attempt: str | None = None,
     ) -> None:
-        """Fold the final answer of one attempt."""
-        self._last_us = max(arrived_us, self._last_us)
-        if status == "approved":
-            if (known := self._cards.get(_key(payment))) is not None:
-                known.approved_us = arrived_us
+        """Fold the final answer of one attempt; `attempt` names it if it was reserved."""
+        if status == "approved" and _key(payment) not in self._cards:
+            self._last_us = max(arrived_us, self._last_us)
             return
-        never = _never(payment, response_code=response_code, merchant_advice_code=merchant_advice_code)
-        pause = _pause(payment, response_code=response_code, merchant_advice_code=merchant_advice_code)
-        card = self._cards.setdefault(_key(payment), _Card())
-        card.refused = [one for one in card.refused if one.arrived_us > arrived_us - REMEMBERED_US]
-        card.refused.append(_Refused(arrived_us, payment.payment_id, candidate, status != "failed", never, pause))
+        card = self._touched(payment, arrived_us)
+        card.windows.release(attempt)
+        if status == "approved":
+            card.windows.approve(payment)
+            return
+        if status != "abandoned":
+            card.windows.refuse(payment, at_us=arrived_us)
+        answer = read_answer(
+            payment.card.network,
+            countries=countries_of(payment),
+            response_code=response_code,
+            merchant_advice_code=merchant_advice_code,
+        )
+        self._count_unknown(payment, answer, response_code=response_code, merchant_advice_code=merchant_advice_code)
+        mine = card.payments.pop(payment.payment_id, None) or _Payment(arrived_us)
+        card.payments[payment.payment_id] = mine
+        mine.last_us = arrived_us
+        for row in (*answer.advice, *answer.code):
+            if row.retryability == "never" or row.wait_s:
+                (card.said if row.scope == "card" else mine.said)[row.key] = arrived_us
+        if status != "failed":
+            declined = [one for one in mine.declined if one[0] != candidate and one[1] > arrived_us - REPEAT_AFTER_US]
+            mine.declined = [*declined, (candidate, arrived_us)]
 
-    def allowed(self, payment: Payment, *, at_us: int) -> Allowed:
-        """What the network's rules leave for this card at this merchant, and for this payment."""
-        card = self._cards.get(_key(payment), _Card())
-        recent = [one for one in card.refused if one.arrived_us > at_us - REMEMBERED_US]
-        for one in recent:
-            if one.never is not None:
-                never = rules().never[one.never]
-                if never.scope == "card" or one.payment_id == payment.payment_id:
-                    return Allowed(0, one.arrived_us + REMEMBERED_US, never.rule, never)
-        bound = _bound(payment, card, at_us=at_us)
-        mine = [one for one in recent if one.payment_id == payment.payment_id]
-        declined = frozenset(one.candidate for one in mine if one.reached and one.arrived_us > at_us - REPEAT_AFTER_US)
-        pauses = [(one.arrived_us + rules().pauses[one.pause].pause_s * 1_000_000, one.pause) for one in mine if one.pause is not None]
-        until_us, pause = max(pauses, default=(0, None))
-        if pause is not None and until_us > at_us:
-            bound = bound._replace(not_before_us=until_us, pause=rules().pauses[pause])
-        return bound._replace(declined=declined)
+    def allowed(self, payment: Payment, *, at_us: int, reading: Reading = "strict") -> Allowed:
+        """What the network's rules leave for this card at this merchant, and for this payment.
+
+        reading  which of two documents decides where they contradict each other
+        """
+        card = self._cards.get(_key(payment)) or _Card(0, Windows())
+        mine = card.payments.get(payment.payment_id) or _Payment(0)
+        never_us, never = _newest_never({**mine.said, **card.said}, reading=reading)
+        if never is not None and never_us > at_us - NEVER_US:
+            return Allowed(0, never_us + NEVER_US, never.rule, never)
+        left = card.windows.left(payment, countries=countries_of(payment), at_us=at_us, reading=reading)
+        until_us, pause = _longest_pause(mine.said, reading=reading)
+        return Allowed(
+            left.attempts,
+            left.more_at_us,
+            left.rule,
+            not_before_us=until_us if pause is not None and until_us > at_us else None,
+            pause=pause if until_us > at_us else None,
+            declined=frozenset(candidate for candidate, declined_us in mine.declined if declined_us > at_us - REPEAT_AFTER_US),
+        )
 
     def to_bytes(self) -> bytes:
-        """The counter as MessagePack, without what is too old to matter; that is forgotten in memory as well."""
+        """The counter as MessagePack, without what is too old to matter."""
         oldest_us = self._last_us - REMEMBERED_US
-        self._cards = {key: card for key, card in sorted(self._cards.items()) if card.refused[-1].arrived_us > oldest_us}
-        return msgspec.msgpack.encode((self._last_us, [(key, _kept(card, oldest_us)) for key, card in self._cards.items()]))
+        kept = [(key, _since(card, self._last_us, network=key[0])) for key, card in self._cards.items() if card.last_us > oldest_us]
+        unknown = [(*key, n) for key, n in sorted(self.unknown.items())]
+        return msgspec.msgpack.encode((self._last_us, [one for one in kept if not _is_empty(one[1])], unknown))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> RetryCounter:
         """The counter that `to_bytes` wrote."""
         counter = cls()
-        counter._last_us, kept = msgspec.msgpack.decode(data, type=tuple[int, list[tuple[Key, _Card]]])
-        counter._cards = dict(kept)
+        kind = tuple[int, list[tuple[Key, _Card]], list[tuple[str, str, str, int]]]
+        counter._last_us, kept, unknown = msgspec.msgpack.decode(data, type=kind)
+        counter._cards = OrderedDict(kept)
+        counter.unknown = {(network, signal, code): n for network, signal, code, n in unknown}
         return counter
+
+    def _touched(self, payment: Payment, arrived_us: int) -> _Card:
+        """The card, moved to the end of those that were touched; what is too old is forgotten on the way."""
+        self._last_us = max(arrived_us, self._last_us)
+        oldest_us, key = self._last_us - REMEMBERED_US, _key(payment)
+        for _ in range(_FORGET_AT_MOST):
+            if not self._cards or self._cards[first := next(iter(self._cards))].last_us > oldest_us:
+                break
+            del self._cards[first]
+        card = self._cards.setdefault(key, _Card(arrived_us, Windows()))
+        self._cards.move_to_end(key)
+        card.last_us = arrived_us
+        card.windows.forget(oldest_us)
+        for _ in range(_FORGET_AT_MOST):
+            if not card.payments or card.payments[oldest := next(iter(card.payments))].last_us > oldest_us:
+                break
+            del card.payments[oldest]
+        return card
+
+    def _count_unknown(self, payment: Payment, answer: Read, *, response_code: str | None, merchant_advice_code: str | None) -> None:
+        network = payment.card.network
+        unread = [("response_code", response_code)] if response_code and not answer.code else []
+        if network == "mastercard" and merchant_advice_code and not answer.advice:
+            unread.append(("merchant_advice_code", merchant_advice_code))
+        for signal, code in unread:
+            key = (network, signal, code)
+            if key not in self.unknown and len(self.unknown) >= UNKNOWN_CODES_MAX:
+                key = ("other", signal, "other")
+            self.unknown[key] = self.unknown.get(key, 0) + 1
 
 
 def _key(payment: Payment) -> Key:
     return (payment.card.network, payment.merchant_id, payment.card.card_id)
 
 
-def _kept(card: _Card, oldest_us: int) -> _Card:
+def _newest_never(said: dict[str, int], *, reading: Reading) -> tuple[int, CodeRow | None]:
+    found = [(at_us, key) for key, at_us in said.items() if rows_by_key()[key].says(reading).kind == "never"]
+    at_us, key = max(found, default=(0, ""))
+    return at_us, rows_by_key().get(key)
+
+
+def _longest_pause(said: dict[str, int], *, reading: Reading) -> tuple[int, CodeRow | None]:
+    waits = [(at_us, rows_by_key()[key].says(reading).wait_s, key) for key, at_us in said.items()]
+    until_us, key = max(((at_us + wait_s * 1_000_000, key) for at_us, wait_s, key in waits if wait_s), default=(0, ""))
+    return until_us, rows_by_key().get(key)
+
+
+def _since(card: _Card, now_us: int, *, network: str) -> _Card:
     """What of a card still matters, the same whether or not older answers were forgotten before."""
-    refused = [one for one in card.refused if one.arrived_us > oldest_us]
-    return _Card(refused, card.approved_us if card.approved_us >= refused[0].arrived_us else 0)
+    oldest_us = now_us - REMEMBERED_US
+    payments = {name: _payment_since(one, now_us) for name, one in card.payments.items() if one.last_us > oldest_us}
+    said = {key: at_us for key, at_us in sorted(card.said.items()) if at_us > oldest_us}
+    return _Card(card.last_us, card.windows.since(oldest_us, network=network), said, payments)
 
 
-def _bound(payment: Payment, card: _Card, *, at_us: int) -> Allowed:
-    """The limit that leaves fewest attempts."""
-    bound = Allowed()
-    for limit in rules().limits.get(payment.card.network, ()):
-        if not limit.region or limit.region in (payment.card.issuer_country, payment.merchant_country):
-            left, ends_us = _left(card, limit, at_us=at_us)
-            if bound.attempts_left is None or left < bound.attempts_left:
-                bound = Allowed(left, ends_us, limit.rule)
-    return bound
+def _payment_since(payment: _Payment, now_us: int) -> _Payment:
+    said = {key: at_us for key, at_us in sorted(payment.said.items()) if at_us > now_us - REMEMBERED_US}
+    return _Payment(payment.last_us, said, [one for one in payment.declined if one[1] > now_us - REPEAT_AFTER_US])
 
 
-def _left(card: _Card, limit: RetryLimit, *, at_us: int) -> tuple[int, int | None]:
-    since_us = at_us - limit.window_s * 1_000_000
-    counted = [
-        one.arrived_us
-        for one in card.refused
-        if one.arrived_us > since_us and not (limit.approval_resets and one.arrived_us <= card.approved_us)
-    ]
-    ends_us = counted[0] + limit.window_s * 1_000_000 if counted else None
-    return max(0, limit.attempts_max - len(counted)), ends_us
-
-
-def _never(payment: Payment, *, response_code: str | None, merchant_advice_code: str | None) -> RuleKey | None:
-    for key in _keys(payment.card.network, response_code=response_code, merchant_advice_code=merchant_advice_code):
-        row = rules().never.get(key)
-        if row is not None and (not row.region or row.region in (payment.card.issuer_country, payment.merchant_country)):
-            return key
-    return None
-
-
-def _pause(payment: Payment, *, response_code: str | None, merchant_advice_code: str | None) -> RuleKey | None:
-    for network in (payment.card.network, ""):
-        for key in _keys(network, response_code=response_code, merchant_advice_code=merchant_advice_code):
-            if key in rules().pauses:
-                return key
-    return None
-
-
-def _keys(network: str, *, response_code: str | None, merchant_advice_code: str | None) -> tuple[RuleKey, ...]:
-    """The advice first: it is the network's own word on trying again."""
-    return ((network, "merchant_advice_code", merchant_advice_code or ""), (network, "response_code", response_code or ""))
+def _is_empty(card: _Card) -> bool:
+    return not (card.windows.refused or card.windows.reserved or card.said or card.payments)

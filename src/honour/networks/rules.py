@@ -1,29 +1,21 @@
-"""The tables of network rules, read once and checked: one row, one fact, one source, one date.
-
-Documents contradict each other; a row marked `disputed` is applied in its strict reading.
-An empty `effective_from` means that no document we read gives the date; `seen_on` is when the compilation was read, not the document.
-"""
+"""Limits, fees, Brazil's standard codes and electronic commerce indicators, read once and checked."""
 
 from __future__ import annotations
 
-import csv
 from functools import cache
-from importlib import resources
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal
 
-import msgspec
-
-from honour.errors import LogContractBroken
-
-Row = TypeVar("Row")
-Signal = Literal["response_code", "merchant_advice_code"]
+from honour.networks.table import Sourced, read
+from honour.records.attempt import AuthenticationResult
 
 
-class RetryLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Most attempts of one card at one merchant within a window, the first one counted.
+class RetryLimit(Sourced, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Most attempts that are not approved within a window, the first one counted.
 
     region           issuer or merchant country it holds for; empty is everywhere
     approval_resets  an approval starts the count anew
+    readings         what counts together, in words apart by spaces: `card` (of one merchant, always), `+amount`, `+initiator`,
+                     or `none` for no limit. The strict reading takes the one that leaves least, the lenient the one that leaves most.
     """
 
     rule: str
@@ -32,73 +24,76 @@ class RetryLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     attempts_max: int
     window_s: int
     approval_resets: bool
-    source: str
-    seen_on: str
-    effective_from: str
-    disputed: bool
+    readings: str
+    effective_until: str
 
 
-class NeverRetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An answer after which nothing more may be tried at this merchant: with this card, or for this payment.
+class AttemptFee(Sourced, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a network charges for one attempt that breaks a rule, minor units of `currency`.
 
-    scope  card: the card is dead or forbidden; payment: what was asked is, and another payment may be tried
+    region    country, EUROPE, AP (Asia-Pacific) or LAC (Latin America and the Caribbean); empty is everywhere
+    crossing  domestic or cross_border; empty is both
+    after     limit: over a limit; never: after an answer that forbids it; stop_payment: after the cardholder's stop order;
+              advice: for an advice that came; verification: of a zero-amount authorization
     """
 
     network: str
-    signal: Signal
-    code: str
-    scope: Literal["card", "payment"]
-    meaning: str
     region: str
-    source: str
-    seen_on: str
-    effective_from: str
-    disputed: bool
-
-    @property
-    def rule(self) -> str:
-        """Name of the rule, such as visa.never_retry.41."""
-        kind = "never_retry" if self.signal == "response_code" else "advice_never"
-        return f"{self.network}.{kind}.{self.code}"
+    crossing: Literal["", "domestic", "cross_border"]
+    after: Literal["limit", "never", "stop_payment", "advice", "verification"]
+    amount_minor: float
+    currency: str
+    meaning: str
+    effective_until: str
 
 
-class RetryPause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An answer after which the same payment must wait `pause_s`; an empty network is every network."""
+class BrazilCode(Sourced, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How Brazil's standard (ABECS Normativo 21) types a network's code. One code may stand for several reasons.
+
+    kind  irreversible: never again unless a field of the request changes
+    """
 
     network: str
-    signal: Signal
     code: str
-    pause_s: int
+    reason: str
+    kind: Literal["reversible", "irreversible"]
+
+
+class Eci(Sourced, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An electronic commerce indicator: what it says of the authentication, and whether the issuer bears fraud.
+
+    authentication_result  empty where no document says
+    """
+
+    network: str
+    eci: str
+    authentication_result: Literal[AuthenticationResult, ""]
+    liability_shift: bool
     meaning: str
-    source: str
-    seen_on: str
-    effective_from: str
-    disputed: bool
-
-
-class Rules(NamedTuple):
-    """All rules, found by network, and by network, signal and code."""
-
-    limits: dict[str, tuple[RetryLimit, ...]]
-    never: dict[tuple[str, Signal, str], NeverRetry]
-    pauses: dict[tuple[str, Signal, str], RetryPause]
 
 
 @cache
-def rules() -> Rules:
-    """The rules that ship with Honour."""
+def retry_limits() -> dict[str, tuple[RetryLimit, ...]]:
+    """The limits by network."""
     limits: dict[str, tuple[RetryLimit, ...]] = {}
-    for limit in _read("retry_limits.csv", kind=RetryLimit):
+    for limit in read("retry_limits.csv", kind=RetryLimit):
         limits[limit.network] = (*limits.get(limit.network, ()), limit)
-    never = {(row.network, row.signal, row.code): row for row in _read("never_retry.csv", kind=NeverRetry)}
-    pauses = {(row.network, row.signal, row.code): row for row in _read("retry_pauses.csv", kind=RetryPause)}
-    return Rules(limits, never, pauses)
+    return limits
 
 
-def _read(name: str, *, kind: type[Row]) -> list[Row]:
-    text = resources.files("honour.networks").joinpath("tables", name).read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
-    try:
-        return [msgspec.convert(row, kind, strict=False) for row in rows]
-    except msgspec.ValidationError as error:
-        raise LogContractBroken(f"networks/tables/{name}: {error}. Restore the table that ships with Honour.") from None
+@cache
+def attempt_fees() -> tuple[AttemptFee, ...]:
+    """Every fee."""
+    return tuple(read("attempt_fees.csv", kind=AttemptFee))
+
+
+@cache
+def brazil_codes() -> tuple[BrazilCode, ...]:
+    """Every cell of the standard's table."""
+    return tuple(read("brazil_codes.csv", kind=BrazilCode))
+
+
+@cache
+def eci_rows() -> tuple[Eci, ...]:
+    """Every indicator."""
+    return tuple(read("eci.csv", kind=Eci))

@@ -13,15 +13,8 @@ from importlib import resources
 import msgspec
 
 from honour.errors import LogContractBroken
+from honour.networks.region import EUROPE
 from honour.records.payment import Payment
-
-EUROPE = frozenset(
-    (
-        *("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HR", "HU", "IE"),
-        *("IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK"),
-    )
-)
-"""Where strong customer authentication is law: issuers' countries of the EEA and the United Kingdom."""
 
 
 class StepUp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,13 +7,14 @@ import msgspec
 from honour.features.catalogue import SCHEMA_ID
 from honour.features.online import FeatureState
 from honour.networks.retry_limit import RetryCounter
+from honour.networks.table import tables_id
 from honour.outcomes.match import PaymentBook
 from honour.records.attempt import Attempt, Outcome
-from honour.records.event import AttemptReported, LoggedEvent, OutcomeReported
+from honour.records.event import AttemptReported, DecisionMade, LoggedEvent, OutcomeReported
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
-STATE_SCHEMA = f"2:{SCHEMA_ID}"
+STATE_SCHEMA = f"3:{SCHEMA_ID}:{tables_id()}"
 """Names what the bytes of a state mean; a snapshot of another one is not read."""
 
 
@@ -28,13 +29,16 @@ class State:
 
     def apply(self, logged: LoggedEvent) -> None:
         """Fold one event, in the order of the log."""
+        arrived_us = logged.arrived_us
         match logged.event:
+            case DecisionMade(decision=decision) as made if decision.attempt is not None:
+                self.retries.reserve(made.payment, attempt=f"decision:{decision.decision_id}", arrived_us=arrived_us)
             case OutcomeReported(outcome=outcome):
                 opened = self.book.opened(outcome.decision_id)
-                self._answered(opened.payment, opened.candidate, outcome, arrived_us=logged.arrived_us)
+                self._answered(opened.payment, opened.candidate, outcome, f"decision:{outcome.decision_id}", arrived_us)
             case AttemptReported(attempt=attempt):
                 candidate = Candidate(attempt.route, attempt.authentication, attempt.credential)
-                self._answered(attempt.payment, candidate, attempt, arrived_us=logged.arrived_us)
+                self._answered(attempt.payment, candidate, attempt, f"attempt:{attempt.attempt_id}", arrived_us)
             case _:
                 pass
         self.book.apply(logged)
@@ -54,8 +58,10 @@ class State:
         state.retries = RetryCounter.from_bytes(retries)
         return state
 
-    def _answered(self, payment: Payment, candidate: Candidate, answer: Outcome | Attempt, *, arrived_us: int) -> None:
+    def _answered(self, payment: Payment, candidate: Candidate, answer: Outcome | Attempt, name: str, arrived_us: int) -> None:
         if answer.status == "unknown":
+            if isinstance(answer, Attempt):
+                self.retries.reserve(payment, attempt=name, arrived_us=arrived_us)
             return
         self.features.update(payment, candidate, status=answer.status, response_code=answer.response_code, arrived_us=arrived_us)
         self.retries.update(
@@ -65,4 +71,5 @@ class State:
             response_code=answer.response_code,
             merchant_advice_code=answer.merchant_advice_code,
             arrived_us=arrived_us,
+            attempt=name,
         )

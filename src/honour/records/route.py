@@ -64,6 +64,7 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     delay_cost_bps_per_day     what waiting costs, basis points of an approval's worth per day: shoppers churn
     retry_price_minor          added to the price of every planned retry, minor units: raises it until a budget of retries holds
     quiet_hours                local hours of the cardholder, from and until, in which the merchant starts nothing
+    disputed_rules             reading of network rules on which documents contradict each other
     """
 
     country: Country | None = None
@@ -74,6 +75,7 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     delay_cost_bps_per_day: NonNegative = 100.0
     retry_price_minor: NonNegative = 0.0
     quiet_hours: tuple[Hour, Hour] | None = None
+    disputed_rules: Literal["strict", "lenient"] = "strict"
 
 
 class Candidate(NamedTuple):

@@ -146,7 +146,8 @@ class Engine:
         if (pending := self.state.book.pending(payment)) is not None:
             return Answered(pending, self._newest, is_news=False)
         at_us = max(self.log.last_arrived_us, asked_us)
-        allowed = self.state.retries.allowed(payment, at_us=at_us)
+        terms = self.settings.terms_of(payment.merchant_id)
+        allowed = self.state.retries.allowed(payment, at_us=at_us, reading=terms.disputed_rules)
         history = self.state.book.history(payment.payment_id)
         considered = consider(
             payment,
@@ -162,7 +163,7 @@ class Engine:
             payment,
             considered=considered,
             p_approve=scored.p_approve,
-            terms=self.settings.terms_of(payment.merchant_id),
+            terms=terms,
             allowed=allowed,
             history=history,
             fallback_order=self.settings.policy.fallback_order,

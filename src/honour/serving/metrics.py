@@ -30,6 +30,7 @@ class Metrics:
         taken.set_function(lambda: float(engine.log.last_seq))
         self.waiting = Gauge("honour_log_waiting", "Requests that wait until their events are durable", registry=self.registry)
         self.registry.register(_Failures(engine))
+        self.registry.register(_UnknownCodes(engine))
 
     def decided(self, decision: Decision) -> None:
         """Count a decision."""
@@ -69,4 +70,18 @@ class _Failures:
         family = CounterMetricFamily("honour_scoring_failures", "Decisions in the static order because a part failed", labels=["part"])
         for part, n in self._engine.failures.items():
             family.add_metric([part], n)
+        return [family]
+
+
+class _UnknownCodes:
+    """Answers whose code no table of the networks knows, as the state counted them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Answers by network, signal and code."""
+        family = CounterMetricFamily("honour_unknown_codes", "Answers whose code no table knows", labels=["network", "signal", "code"])
+        for labels, n in sorted(self._engine.state.retries.unknown.items()):
+            family.add_metric(list(labels), n)
         return [family]

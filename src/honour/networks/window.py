@@ -1,0 +1,174 @@
+"""Exact rolling windows over what was refused and what may still be, in constant time per answer.
+
+No limit asks for more than its `attempts_max` newest refusals, so that many instants are kept for each way of counting, however
+many there were. An attempt counts from the instant at which it was decided: until its outcome is known it is reserved.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import msgspec
+
+from honour.networks.region import Countries, holds_in
+from honour.networks.rules import RetryLimit, retry_limits
+from honour.networks.table import Reading, day_us
+from honour.records.payment import Payment
+
+ENDLESS_US = 2**62
+
+
+class Reserved(msgspec.Struct, frozen=True, array_like=True):
+    """An attempt whose answer is not known, since when, and how it is told apart."""
+
+    since_us: int
+    amount: str
+    initiator: str
+
+
+class Left(NamedTuple):
+    """What a limit leaves. `more_at_us` is when one more than now is left; None while nothing is counted."""
+
+    attempts: int | None
+    more_at_us: int | None
+    rule: str | None
+
+
+class Way(NamedTuple):
+    """A way of counting attempts of one card at one merchant together."""
+
+    amount: bool
+    initiator: bool
+    resets: bool
+
+    def name(self, amount: str, initiator: str) -> str:
+        """The count that an attempt of this amount and initiator belongs to."""
+        return f"{'r' if self.resets else ''}|{amount if self.amount else ''}|{initiator if self.initiator else ''}"
+
+
+class Windows(msgspec.Struct, array_like=True):
+    """Counts of one card at one merchant: newest refusals by way of counting, oldest first, and attempts without an answer.
+
+    Reserved attempts are in the order of their decisions.
+    """
+
+    refused: dict[str, list[int]] = {}
+    reserved: dict[str, Reserved] = {}
+
+    def reserve(self, payment: Payment, *, attempt: str, at_us: int) -> None:
+        """Count an attempt whose answer is not known."""
+        self.reserved[attempt] = Reserved(at_us, amount_of(payment), payment.initiator)
+
+    def release(self, attempt: str | None) -> None:
+        """Its answer is known."""
+        if attempt is not None:
+            self.reserved.pop(attempt, None)
+
+    def refuse(self, payment: Payment, *, at_us: int) -> None:
+        """Count an attempt that was not approved."""
+        amount, kept = amount_of(payment), _kept(payment.card.network)
+        for way in ways(payment.card.network):
+            instants = self.refused.setdefault(way.name(amount, payment.initiator), [])
+            instants.append(at_us)
+            if len(instants) > 2 * kept:
+                del instants[:-kept]
+
+    def approve(self, payment: Payment) -> None:
+        """Start anew what an approval resets."""
+        amount = amount_of(payment)
+        for way in ways(payment.card.network):
+            if way.resets:
+                self.refused.pop(way.name(amount, payment.initiator), None)
+
+    def left(self, payment: Payment, *, countries: Countries, at_us: int, reading: Reading) -> Left:
+        """What the limits that hold leave; the one that leaves least."""
+        least = Left(None, None, None)
+        for bound in _bounds(payment.card.network):
+            if bound.from_us <= at_us < bound.until_us and holds_in(bound.limit.region, countries):
+                found = [self._left(payment, bound, way, at_us=at_us) for way in bound.ways]
+                left = (min if reading == "strict" else max)(found, key=_least)
+                if _least(left) < _least(least):
+                    least = left
+        return least
+
+    def forget(self, until_us: int) -> None:
+        """Drop reservations that no window reaches any more."""
+        while self.reserved and self.reserved[first := next(iter(self.reserved))].since_us <= until_us:
+            del self.reserved[first]
+
+    def since(self, oldest_us: int, *, network: str) -> Windows:
+        """What still matters after `oldest_us`, the same whether or not it was tidied before."""
+        kept = _kept(network)
+        cut = {name: instants[-kept:][bisect_right(instants[-kept:], oldest_us) :] for name, instants in sorted(self.refused.items())}
+        reserved = {attempt: one for attempt, one in self.reserved.items() if one.since_us > oldest_us}
+        return Windows({name: instants for name, instants in cut.items() if instants}, reserved)
+
+    def _left(self, payment: Payment, bound: _Bound, way: Way | None, *, at_us: int) -> Left:
+        if way is None:
+            return Left(None, None, None)
+        since_us, amount = at_us - bound.window_us, amount_of(payment)
+        instants = self.refused.get(way.name(amount, payment.initiator), ())
+        counted: Sequence[int] = instants[bisect_right(instants, since_us) :]
+        waiting = [
+            one.since_us
+            for one in self.reserved.values()
+            if one.since_us > since_us
+            and (not way.amount or one.amount == amount)
+            and (not way.initiator or one.initiator == payment.initiator)
+        ]
+        if waiting:
+            counted = sorted((*counted, *waiting))
+        if not counted:
+            return Left(bound.limit.attempts_max, None, bound.limit.rule)
+        over = max(0, len(counted) - bound.limit.attempts_max)
+        return Left(max(0, bound.limit.attempts_max - len(counted)), counted[over] + bound.window_us, bound.limit.rule)
+
+
+class _Bound(NamedTuple):
+    """A limit, ready to be asked; a way that is None sets no limit."""
+
+    limit: RetryLimit
+    window_us: int
+    from_us: int
+    until_us: int
+    ways: tuple[Way | None, ...]
+
+
+def amount_of(payment: Payment) -> str:
+    """The amount as it tells attempts apart."""
+    return f"{payment.amount_minor}{payment.currency}"
+
+
+@cache
+def ways(network: str) -> tuple[Way, ...]:
+    """Every way of counting that a limit of the network asks for."""
+    return tuple(dict.fromkeys(way for bound in _bounds(network) for way in bound.ways if way is not None))
+
+
+@cache
+def _bounds(network: str) -> tuple[_Bound, ...]:
+    return tuple(
+        _Bound(
+            limit,
+            limit.window_s * 1_000_000,
+            day_us(limit.effective_from, otherwise=-ENDLESS_US),
+            day_us(limit.effective_until, otherwise=ENDLESS_US),
+            tuple(
+                None if words == "none" else Way("+amount" in words, "+initiator" in words, limit.approval_resets)
+                for words in limit.readings.split()
+            ),
+        )
+        for limit in retry_limits().get(network, ())
+    )
+
+
+@cache
+def _kept(network: str) -> int:
+    return max((bound.limit.attempts_max for bound in _bounds(network)), default=0)
+
+
+def _least(left: Left) -> float:
+    return float("inf") if left.attempts is None else left.attempts
