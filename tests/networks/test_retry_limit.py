@@ -71,12 +71,16 @@ class Ledger:
     """The same facts as a plain list that is read anew for every question: nothing to get wrong but the question."""
 
     def __init__(self) -> None:
-        self.counts: list[tuple[str, int, Payment, str]] = []  # attempt, since, payment, what: reserved, refused or approved
+        self.counts: list[tuple[str, int, Payment, str]] = []
+        """Attempt, since when, payment, and what it is: reserved, refused, or approved (since it was sent)."""
 
     def settle(self, attempt: str | None, *, at_us: int, about: Payment, status: Status) -> None:
-        self.counts = [one for one in self.counts if not (one[0] == attempt and one[3] == "reserved")]
-        if status != "abandoned":
-            self.counts.append(("", at_us, about, "approved" if status == "approved" else "refused"))
+        sent = [one for one in self.counts if one[0] == attempt and one[3] == "reserved"]
+        self.counts = [one for one in self.counts if one not in sent]
+        if status == "approved":
+            self.counts.append(("", sent[0][1], about, "approved"))
+        elif status != "abandoned":
+            self.counts.append(("", at_us, about, "refused"))
 
     def left(self, about: Payment, *, at_us: int) -> int | None:
         """By every limit and every way of counting, the fewest."""
@@ -91,10 +95,13 @@ class Ledger:
                     if ("+amount" not in words or one[2].amount_minor == about.amount_minor)
                     and ("+initiator" not in words or one[2].initiator == about.initiator)
                 ]
-                approved = [index for index, one in enumerate(same) if one[3] == "approved"]
-                begins = approved[-1] + 1 if approved and limit.approval_resets else 0
+                approved = [(index, one[1]) for index, one in enumerate(same) if one[3] == "approved" and limit.approval_resets]
                 n = sum(
-                    one[1] > at_us - limit.window_s * 1_000_000 and (one[3] == "reserved" or (one[3] == "refused" and index >= begins))
+                    one[1] > at_us - limit.window_s * 1_000_000
+                    and (
+                        one[3] == "reserved"
+                        or (one[3] == "refused" and not any(index < later and one[1] <= sent_us for later, sent_us in approved))
+                    )
                     for index, one in enumerate(same)
                 )
                 left.append(max(0, limit.attempts_max - n))

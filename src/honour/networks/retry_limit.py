@@ -103,15 +103,21 @@ class RetryCounter:
         merchant_advice_code: str | None,
         arrived_us: int,
         attempt: str | None = None,
+        sent_us: int | None = None,
     ) -> None:
-        """Fold the final answer of one attempt; `attempt` names it if it was reserved."""
+        """Fold the final answer of one attempt.
+
+        attempt  names it if it was reserved
+        sent_us  when it was sent; None takes the instant of its reservation, else that of its answer
+        """
         if status == "approved" and _key(payment) not in self._cards:
             self._last_us = max(arrived_us, self._last_us)
             return
         card = self._touched(payment, arrived_us)
-        card.windows.release(attempt)
+        reserved_us = card.windows.release(attempt)
         if status == "approved":
-            card.windows.approve(payment)
+            known_us = reserved_us if sent_us is None else sent_us
+            card.windows.approve(payment, sent_us=arrived_us if known_us is None else known_us)
             return
         if status != "abandoned":
             card.windows.refuse(payment, at_us=arrived_us)

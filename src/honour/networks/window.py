@@ -62,10 +62,10 @@ class Windows(msgspec.Struct, array_like=True):
         """Count an attempt whose answer is not known."""
         self.reserved[attempt] = Reserved(at_us, amount_of(payment), payment.initiator)
 
-    def release(self, attempt: str | None) -> None:
-        """Its answer is known."""
-        if attempt is not None:
-            self.reserved.pop(attempt, None)
+    def release(self, attempt: str | None) -> int | None:
+        """Its answer is known; since when it was reserved, or None if it was not."""
+        reserved = self.reserved.pop(attempt, None) if attempt is not None else None
+        return reserved.since_us if reserved is not None else None
 
     def refuse(self, payment: Payment, *, at_us: int) -> None:
         """Count an attempt that was not approved."""
@@ -76,12 +76,12 @@ class Windows(msgspec.Struct, array_like=True):
             if len(instants) > 2 * kept:
                 del instants[:-kept]
 
-    def approve(self, payment: Payment) -> None:
-        """Start anew what an approval resets."""
+    def approve(self, payment: Payment, *, sent_us: int) -> None:
+        """Start anew what an approval resets: refusals that were known when it was sent. Those that came meanwhile may be newer."""
         amount = amount_of(payment)
         for way in ways(payment.card.network):
-            if way.resets:
-                self.refused.pop(way.name(amount, payment.initiator), None)
+            if way.resets and (instants := self.refused.get(way.name(amount, payment.initiator))):
+                del instants[: bisect_right(instants, sent_us)]
 
     def left(self, payment: Payment, *, countries: Countries, at_us: int, reading: Reading) -> Left:
         """What the limits that hold leave; the one that leaves least."""

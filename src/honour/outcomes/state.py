@@ -11,6 +11,7 @@ from honour.networks.table import tables_id
 from honour.outcomes.match import PaymentBook
 from honour.records.attempt import Attempt, Outcome
 from honour.records.event import AttemptReported, DecisionMade, LoggedEvent, OutcomeReported
+from honour.records.instant import to_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
@@ -72,4 +73,5 @@ class State:
             merchant_advice_code=answer.merchant_advice_code,
             arrived_us=arrived_us,
             attempt=name,
+            sent_us=to_us(answer.attempted_at) if isinstance(answer, Attempt) else None,
         )
