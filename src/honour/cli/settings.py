@@ -12,6 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from honour.cli.code_map import with_code_maps
 from honour.errors import BadSettings
 from honour.features.catalogue import OWN_FILES
 from honour.records.domain import COUNTRIES, CURRENCIES
@@ -39,7 +40,7 @@ def load_settings(path: Path | None, *, environment: Mapping[str, str] | None = 
         settings = msgspec.structs.replace(settings, data=msgspec.structs.replace(settings.data, dir=str(data_dir)))
     _check_references(settings, where)
     _check_own_features(settings, path)
-    return settings
+    return with_code_maps(settings, path=path, where=where)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -276,8 +276,7 @@ def same_dispute(dispute: Dispute, *, stands: Dispute) -> Dispute:
 
 def facts_of(attempt: Attempt) -> AttemptFacts:
     """What must not change when an attempt is reported again: its answer, and how it was sent."""
-    answer = (attempt.status, attempt.response_code, attempt.merchant_advice_code)
-    return (*answer, attempt.route, attempt.authentication, attempt.credential)
+    return (*_answer(attempt), attempt.route, attempt.authentication, attempt.credential)
 
 
 def _told(facts: AttemptFacts) -> str:
@@ -296,8 +295,11 @@ def _answered(known: _Payment, *, route: str, answer: Outcome | Attempt, attempt
     known.last_answer = (answer.status, answer.response_code, arrived_us)
 
 
-def _answer(outcome: Outcome) -> tuple[str, str | None, str | None]:
-    return (outcome.status, outcome.response_code, outcome.merchant_advice_code)
+def _answer(told: Outcome | Attempt) -> tuple[str, str | None, str | None]:
+    """As it was reported: a code map that changes makes no contradiction of what was said."""
+    if told.acquirer_code is not None:
+        return (told.status, told.acquirer_code, None)
+    return (told.status, told.response_code, told.merchant_advice_code)
 
 
 def _said(outcome: Outcome) -> str:

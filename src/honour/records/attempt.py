@@ -20,6 +20,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     status      approved | declined (the issuer said no) | failed (never reached the issuer)
                 | abandoned (the shopper left the challenge) | unknown (no answer yet; a later report may settle it)
+    acquirer_code  the acquirer's own code; a code map of the settings translates it, or a response_code that is one
     happened_at event time; absent, the server's clock. `at` is the arrival time of a replay.
     """
 
@@ -31,6 +32,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     happened_at: Instant | None = None
     latency_ms: NonNegative | None = None
     cost_minor: float | None = None
+    acquirer_code: Code | None = None
     at: Instant | None = None
 
 
@@ -39,6 +41,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     It counts for learning and for retry limits and is left out of off-policy evaluation of Honour's own log.
     attempted_at  when it was sent; features are taken as of this instant
+    acquirer_code the acquirer's own code, as in an outcome
     happened_at   when its answer came back; absent, the same as attempted_at
     """
 
@@ -55,6 +58,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     happened_at: Instant | None = None
     latency_ms: NonNegative | None = None
     cost_minor: float | None = None
+    acquirer_code: Code | None = None
 
 
 class Dispute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

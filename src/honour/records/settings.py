@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from honour.records.attempt import Code
+from honour.records.payment import Identifier
 from honour.records.route import Merchant, Route
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -54,6 +56,24 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     fallback_order: tuple[str, ...] = ()
 
 
+class MappedCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an acquirer's own code stands for."""
+
+    response_code: Code
+    merchant_advice_code: Code | None = None
+
+
+class CodeMap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Codes of one acquirer that are not the networks'.
+
+    file   TOML file with a table `[codes]`, relative to honour.toml; `codes` given here come on top
+    """
+
+    acquirer: Identifier
+    file: str | None = None
+    codes: dict[str, MappedCode] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of honour.toml. A merchant that is not listed gets the terms of `default`, if there is one."""
 
@@ -63,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     policy: PolicySettings = PolicySettings()
     merchants: dict[str, Merchant] = {}
     routes: tuple[Route, ...] = ()
+    code_maps: tuple[CodeMap, ...] = ()
 
     def terms_of(self, merchant_id: str) -> Merchant:
         """Terms of `merchant_id`: its own, else those of `default`, else the defaults of `Merchant`."""

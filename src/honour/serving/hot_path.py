@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from honour.approval.retry_model import RetryModel
 from honour.errors import BadInput, LogContractBroken, LogUnavailable, UnknownReference
+from honour.networks.code_map import translated
 from honour.networks.retry_limit import Allowed
 from honour.outcomes.match import facts_of, same_attempt, same_dispute
 from honour.outcomes.state import State
@@ -189,6 +190,7 @@ class Engine:
         if (stands := self.state.book.standing(outcome)) is not None:
             return Answered(stands, self._newest, is_news=False)
         opened = self.state.book.opened(outcome.decision_id)
+        outcome = translated(outcome, route=opened.candidate.route, settings=self.settings)
         if outcome.at is not None:
             arrived_us = _on_timeline(outcome.at, path="$.at")
         elif opened.replayed:
@@ -201,6 +203,7 @@ class Engine:
     def report_attempt(self, attempt: Attempt) -> Answered[Attempt]:
         """Record an attempt that Honour did not choose. Its arrival is its answer's instant, never before the log's end."""
         self._check_ready()
+        attempt = translated(attempt, route=attempt.route, settings=self.settings)
         payment = self._completed(attempt.payment)
         self.state.book.check_merchant(payment)
         if self._attempt_stands(attempt):
