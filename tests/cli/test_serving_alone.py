@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TRAINING = ("duckdb", "lightgbm", "onnx", "onnxmltools", "openpyxl", "pandas", "pyarrow", "scipy", "sklearn", "httpx")
+TRAINING = ("duckdb", "lightgbm", "onnx", "onnxmltools", "openpyxl", "pandas", "pyarrow", "scipy", "sklearn")
 PROGRAM = """
 import sys
 for name in {training!r}:

@@ -78,3 +78,20 @@ def test_lists_come_as_json(tmp_path: Path) -> None:
     path.write_text('[[routes]]\nid = "a"\n[[routes]]\nid = "b"\n', encoding="utf-8")
     settings = load_settings(path, environment={"HONOUR_POLICY__FALLBACK_ORDER": '["b", "a"]'})
     assert settings.policy.fallback_order == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ('webhook_url = "shop.test/due"', "'shop.test/due' is no address"),
+        ('webhook_url = "https://shop.test/due"\nwebhook_secret = "short"', "5 characters; at least 16"),
+        ('webhook_url = "https://shop.test/due"', "0 characters; at least 16"),
+    ],
+)
+def test_a_webhook_needs_an_address_and_a_key_to_sign_with(tmp_path: Path, told: str, said: str) -> None:
+    file = tmp_path / "honour.toml"
+    file.write_text(f"[retries]\n{told}\n", encoding="utf-8")
+    with pytest.raises(BadSettings) as refused:
+        load_settings(file, environment={})
+    assert said in str(refused.value)
+    assert "short" not in str(refused.value)

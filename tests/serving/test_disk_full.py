@@ -160,7 +160,8 @@ async def _fill(client: httpx.AsyncClient, kept: list[str]) -> list[httpx.Respon
 
 
 def _large(payment_id: str) -> dict[str, Any]:
-    return payment(payment_id, attributes={"note": "x" * 1_000})
+    card = {"card_id": f"crd_{payment_id}", "bin": "411111", "network": "visa"}  # One each: no limit of a network is used up.
+    return payment(payment_id, card=card, attributes={"note": "x" * 1_000})
 
 
 def _decided(log: SqliteLog) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from honour import __version__
-from honour.cli import data, features, models, networks, service, world
+from honour.cli import data, features, models, networks, retries, service, world
 
 app = typer.Typer(
     name="honour",
@@ -29,6 +29,7 @@ app.command("replay")(models.replay)
 app.command("serve")(service.serve)
 app.command("simulate")(world.simulate)
 app.command("scoreboard")(world.scoreboard)
+app.add_typer(retries.app, name="retries")
 app.command("explain-code")(networks.explain_code)
 app.command("doctor")(service.doctor)
 

@@ -20,6 +20,7 @@ from honour.records.route import Merchant
 from honour.records.settings import Settings
 
 PREFIX = "HONOUR_"
+WEBHOOK_SECRET_MIN = 16
 
 
 def load_settings(path: Path | None, *, environment: Mapping[str, str] | None = None, data_dir: Path | None = None) -> Settings:
@@ -149,8 +150,23 @@ def _check_references(settings: Settings, where: str) -> None:
             if currency not in CURRENCIES:
                 raise BadSettings(f"{where}: routes[{index}].currencies: {currency!r} is no ISO 4217 currency.")
         _check_country(route.country, f"{where}: routes[{index}].country")
+    _check_webhook(settings, where)
     for merchant_id, merchant in settings.merchants.items():
         _check_country(merchant.country, f"{where}: merchants.{merchant_id}.country")
+
+
+def _check_webhook(settings: Settings, where: str) -> None:
+    told = settings.retries
+    if told.webhook_url is None:
+        return
+    if not re.match(r"https?://[^/\s]+", told.webhook_url):
+        raise BadSettings(f"{where}: retries.webhook_url: {told.webhook_url!r} is no address. Allowed: https://HOST/PATH, or http.")
+    n_characters = len(told.webhook_secret or "")
+    if n_characters < WEBHOOK_SECRET_MIN:
+        raise BadSettings(
+            f"{where}: retries.webhook_secret: {n_characters} characters; at least {WEBHOOK_SECRET_MIN} are needed to sign. "
+            "Set HONOUR_RETRIES__WEBHOOK_SECRET."
+        )
 
 
 def _check_own_features(settings: Settings, path: Path | None) -> None:

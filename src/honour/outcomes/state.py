@@ -8,6 +8,7 @@ from honour.features.catalogue import SCHEMA_ID
 from honour.features.online import FeatureState
 from honour.networks.retry_limit import RetryCounter
 from honour.networks.table import tables_id
+from honour.outcomes.due import DueRetries
 from honour.outcomes.match import PaymentBook
 from honour.records.attempt import Attempt, Outcome
 from honour.records.event import AttemptReported, DecisionMade, LoggedEvent, OutcomeReported
@@ -15,17 +16,18 @@ from honour.records.instant import to_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
-STATE_SCHEMA = f"3:{SCHEMA_ID}:{tables_id()}"
+STATE_SCHEMA = f"4:{SCHEMA_ID}:{tables_id()}"
 """Names what the bytes of a state mean; a snapshot of another one is not read."""
 
 
 class State:
-    """Feature windows, payment book and retry counters. `apply` is the only way it changes."""
+    """Feature windows, payment book, retry counters and retries that wait. `apply` is the only way it changes."""
 
     def __init__(self) -> None:
         self.features = FeatureState()
         self.book = PaymentBook()
         self.retries = RetryCounter()
+        self.due = DueRetries()
         self.seq = 0
 
     def apply(self, logged: LoggedEvent) -> None:
@@ -43,20 +45,23 @@ class State:
             case _:
                 pass
         self.book.apply(logged)
+        self.due.apply(logged)
         self.seq = logged.seq
 
     def to_bytes(self) -> bytes:
         """The state as bytes; equal for equal logs, whatever snapshots lay between."""
-        return msgspec.msgpack.encode((self.seq, self.features.to_bytes(), self.book.to_bytes(), self.retries.to_bytes()))
+        folds = (self.features, self.book, self.retries, self.due)
+        return msgspec.msgpack.encode((self.seq, *(fold.to_bytes() for fold in folds)))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
         """The state that `to_bytes` wrote, under the same `STATE_SCHEMA`."""
         state = cls()
-        state.seq, features, book, retries = msgspec.msgpack.decode(data, type=tuple[int, bytes, bytes, bytes])
+        state.seq, features, book, retries, due = msgspec.msgpack.decode(data, type=tuple[int, bytes, bytes, bytes, bytes])
         state.features = FeatureState.from_bytes(features)
         state.book = PaymentBook.from_bytes(book)
         state.retries = RetryCounter.from_bytes(retries)
+        state.due = DueRetries.from_bytes(due)
         return state
 
     def _answered(self, payment: Payment, candidate: Candidate, answer: Outcome | Attempt, name: str, arrived_us: int) -> None:

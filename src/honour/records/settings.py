@@ -56,6 +56,17 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     fallback_order: tuple[str, ...] = ()
 
 
+class RetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How merchants learn that a retry is due, beside asking for the list.
+
+    webhook_url     http or https address that is told; absent, none is
+    webhook_secret  key of the signature, at least 16 characters; keep it secret
+    """
+
+    webhook_url: str | None = None
+    webhook_secret: str | None = None
+
+
 class MappedCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an acquirer's own code stands for."""
 
@@ -81,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     features: FeatureSettings = FeatureSettings()
     serving: ServingSettings = ServingSettings()
     policy: PolicySettings = PolicySettings()
+    retries: RetrySettings = RetrySettings()
     merchants: dict[str, Merchant] = {}
     routes: tuple[Route, ...] = ()
     code_maps: tuple[CodeMap, ...] = ()

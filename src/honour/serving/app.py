@@ -19,6 +19,7 @@ from honour.serving.durable import Waiting
 from honour.serving.hot_path import Answered, Durable, Engine
 from honour.serving.metrics import Metrics
 from honour.serving.pages import pages
+from honour.serving.push import DuePush
 from honour.serving.security import refuse_in_url
 from honour.serving.wire import BulkLine, BulkResult, Problem
 
@@ -39,6 +40,8 @@ class Service:
         self.engine = engine
         self.metrics = Metrics(engine)
         self.waiting = Waiting()
+        self.push = DuePush(engine)
+        self.metrics.follow(self.push)
         self.metrics.waiting.set_function(lambda: float(self.waiting.n))
         self._pages = pages(engine, metrics_text=self.metrics.text, problem_of=self.problem_of)
         self._posts: dict[str, Handler] = {

@@ -125,6 +125,11 @@ class Engine:
         return self._stopped is not None
 
     @property
+    def now_us(self) -> int:
+        """The instant as of which a decision would be made now."""
+        return max(self.log.last_arrived_us, self._clock_us())
+
+    @property
     def newest(self) -> Durable | None:
         """The newest event that was taken in, done once it is durable; None when there was none since the start."""
         return self._newest
@@ -234,9 +239,9 @@ class Engine:
         return Answered(dispute, self._take_in(DisputeReported(dispute=dispute), arrived_us=self._clock_us()))
 
     def take_settings(self, settings: Settings) -> Durable:
-        """Decide by these settings from now on; they are written to the log, without the salt."""
+        """Decide by these settings from now on; they are written to the log, without their secrets."""
         self._check_ready()
-        durable = self._take_in(SettingsTaken(settings=_without_salt(settings)), arrived_us=self.log.last_arrived_us)
+        durable = self._take_in(SettingsTaken(settings=_without_secrets(settings)), arrived_us=self.log.last_arrived_us)
         self.settings = settings
         return durable
 
@@ -351,6 +356,7 @@ def _key(salt: str) -> bytes:
     return hashlib.sha256(salt.encode()).digest()
 
 
-def _without_salt(settings: Settings) -> Settings:
-    """The settings as the log may hold them: the salt is a secret."""
-    return msgspec.structs.replace(settings, policy=msgspec.structs.replace(settings.policy, salt=""))
+def _without_secrets(settings: Settings) -> Settings:
+    """The settings as the log may hold them: the salt and the key of signatures are secrets."""
+    policy, retries = msgspec.structs.replace(settings.policy, salt=""), msgspec.structs.replace(settings.retries, webhook_secret=None)
+    return msgspec.structs.replace(settings, policy=policy, retries=retries)

@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily
 
 from honour.records.decision import Decision
 from honour.serving.hot_path import Engine
+from honour.serving.push import DuePush
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
@@ -28,9 +29,15 @@ class Metrics:
         ready.set_function(lambda: float(engine.why_not_ready is None))
         taken = Gauge("honour_log_events", "Events taken in", registry=self.registry)
         taken.set_function(lambda: float(engine.log.last_seq))
+        due = Gauge("honour_retries_due", "Payments that wait for a retry whose instant has come", registry=self.registry)
+        due.set_function(lambda: float(engine.state.due.n_before(engine.now_us)))
         self.waiting = Gauge("honour_log_waiting", "Requests that wait until their events are durable", registry=self.registry)
         self.registry.register(_Failures(engine))
         self.registry.register(_UnknownCodes(engine))
+
+    def follow(self, push: DuePush) -> None:
+        """Count what is pushed, too."""
+        self.registry.register(_Pushes(push))
 
     def decided(self, decision: Decision) -> None:
         """Count a decision."""
@@ -70,6 +77,22 @@ class _Failures:
         family = CounterMetricFamily("honour_scoring_failures", "Decisions in the static order because a part failed", labels=["part"])
         for part, n in self._engine.failures.items():
             family.add_metric([part], n)
+        return [family]
+
+
+class _Pushes:
+    """Deliveries of due retries."""
+
+    def __init__(self, push: DuePush) -> None:
+        self._push = push
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Retries delivered, and deliveries that failed."""
+        family = CounterMetricFamily(
+            "honour_retry_pushes", "Due retries delivered to the webhook, and failed deliveries", labels=["result"]
+        )
+        for result, n in self._push.counted.items():
+            family.add_metric([result], n)
         return [family]
 
 

@@ -11,6 +11,7 @@ import msgspec
 from honour import __version__
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision, DecisionRequest
+from honour.serving.due import QUERY, DueList
 from honour.serving.story import Health, Story
 from honour.serving.wire import KINDS, AttemptLine, BulkResult, DisputeLine, OutcomeLine, Problem
 
@@ -80,6 +81,7 @@ def document() -> dict[str, Any]:
         DisputeLine,
         BulkResult,
         Problem,
+        DueList,
         Story,
         Health,
     ]
@@ -94,6 +96,11 @@ def document() -> dict[str, Any]:
     lines = {"application/x-ndjson": {"schema": {"oneOf": [schema_of[kind] for kind in (OutcomeLine, AttemptLine, DisputeLine)]}}}
     bulk = 'The same as NDJSON, one record a line with "type": "outcome", "attempt" or "dispute". Good lines are kept, bad ones are named.'
     paths["/v1/events"] = {"post": _operation("/v1/events", bulk, schema_of[BulkResult], refusals, body=lines)}
+    due = _operation("/v1/payments", "Retries that are due: payments to ask about again, the earliest first.", schema_of[DueList], refusals)
+    due["parameters"] = [
+        {"name": name, "in": "query", "required": False, "description": what, "schema": {"type": "string"}} for name, what in QUERY.items()
+    ]
+    paths["/v1/payments"] = {"get": due}
     story = _operation("/v1/payments/{payment_id}", "Everything the log holds of one payment, with why.", schema_of[Story], refusals)
     story["parameters"] = [{"name": "payment_id", "in": "path", "required": True, "schema": {"type": "string"}}]
     paths["/v1/payments/{payment_id}"] = {"get": story}

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from honour.errors import HonourError, LogUnavailable, UnknownReference
 from honour.serving import openapi, wire
+from honour.serving.due import answered
 from honour.serving.hot_path import Engine
 from honour.serving.story import Health, Story, told
 from honour.serving.wire import Problem
@@ -30,6 +31,11 @@ def pages(engine: Engine, *, metrics_text: Callable[[], bytes], problem_of: Call
 
     async def payment(request: Request) -> Response:
         return _json(await _story(engine, request.path_params["payment_id"]))
+
+    async def due(request: Request) -> Response:
+        if (why := engine.why_not_ready) is not None:
+            raise LogUnavailable(f"what is due is not known at present: {why}.")
+        return _json(answered(engine.state.due, request.query_params, now_us=engine.now_us))
 
     async def healthz(_request: Request) -> Response:
         return _json(Health(status="alive"))
@@ -52,6 +58,7 @@ def pages(engine: Engine, *, metrics_text: Callable[[], bytes], problem_of: Call
         return _problem(problem_of(error))
 
     routes = [
+        Route("/v1/payments", due),
         Route("/v1/payments/{payment_id:path}", payment),
         Route("/healthz", healthz),
         Route("/readyz", readyz),

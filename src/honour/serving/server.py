@@ -64,7 +64,8 @@ def serve(
     upkeep = Upkeep(service, snapshots=snapshots, config=config, load=load, log_file=log_file)
 
     async def run() -> None:
-        tasks = [asyncio.create_task(upkeep.forever()), asyncio.create_task(_say_when_started(server, listening))]
+        works = (upkeep.forever(), service.push.forever(), _say_when_started(server, listening))
+        tasks = [asyncio.create_task(work) for work in works]
         if threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, upkeep.look_again)
         try:
