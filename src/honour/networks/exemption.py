@@ -38,7 +38,7 @@ def limits() -> tuple[ExemptionLimit, ...]:
     """The limits that ship with Honour."""
     text = resources.files("honour.networks").joinpath("tables", "exemption_limits.csv").read_text(encoding="utf-8")
     rows = [
-        {key: value if value or key == "effective_from" else None for key, value in row.items()}
+        {key: value if value or key in ("seen_on", "effective_from") else None for key, value in row.items()}
         for row in csv.DictReader(text.splitlines())
     ]
     try:
