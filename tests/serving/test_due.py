@@ -19,6 +19,7 @@ import pytest
 from shop import NOON_US, SETTINGS, Fixed, ask, engine, payment
 
 from honour.cli import retries
+from honour.cli.doctor import examine
 from honour.errors import BadInput
 from honour.outcomes.state import State
 from honour.records.attempt import Outcome
@@ -206,6 +207,18 @@ def test_the_command_lists_what_is_due_from_the_log(tmp_path: Path, capsys: pyte
     assert ([one["payment_id"] for one in told["due"]], told["next"] is None) == (["pay_1"], False)
     retries.due(data=tmp_path, before=from_us(NOON_US), limit=100, json=False)
     assert "pay_1" not in capsys.readouterr().out
+    log.close()
+
+
+def test_the_doctor_names_codes_that_no_table_knows(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "events.db")
+    shop = engine(log, model=Fixed())
+    decision = shop.decide(DecisionRequest(payment=msgspec.convert(payment("pay_1"), Payment))).answer
+    shop.report_outcome(Outcome(decision_id=decision.decision_id, status="declined", response_code="D51"))
+    assert shop.newest is not None
+    shop.newest.result(timeout=10)
+    (codes,) = (finding for finding in examine(None, data_dir=tmp_path) if finding.what == "codes")
+    assert codes.detail.startswith("1 answers with 1 codes that no table knows, most often visa D51 (1)")
     log.close()
 
 

@@ -18,10 +18,12 @@ from honour.errors import HonourError
 from honour.outcomes.state import STATE_SCHEMA
 from honour.records.settings import Settings
 from honour.release.bundle import load_bundle
+from honour.serving.recovery import restore
 from honour.stores.snapshot import read_snapshot
 from honour.stores.sqlite import SqliteLog
 
 ROOM_MIN_BYTES = 1_000_000_000
+CODES_SHOWN = 5
 TRAINING = ("duckdb", "lightgbm", "onnxmltools", "pyarrow", "scipy", "sklearn")
 
 
@@ -47,6 +49,7 @@ def examine(config: Path | None, *, data_dir: Path | None) -> list[Finding]:
     findings.append(Finding(what="routes", ok=bool(settings.routes), detail=_routes(settings)))
     findings.append(_checked("data folder", lambda: _room(Path(settings.data.dir))))
     findings.append(_checked("event log", lambda: _log(Path(settings.data.dir))))
+    findings.append(_checked("codes", lambda: _codes(Path(settings.data.dir))))
     findings.append(_checked("bundle", lambda: _bundle(Path(settings.data.dir) / "bundle")))
     return findings
 
@@ -93,6 +96,23 @@ def _log(folder: Path) -> str:
     newest = f"newest sound snapshot at {found.seq}" if found else "no snapshot"
     passed_over = f"; passed over: {', '.join(found.passed_over)}" if found and found.passed_over else ""
     return f"{n_read} events read, all sound; {newest}{passed_over}"
+
+
+def _codes(folder: Path) -> str:
+    """Codes of answers that no table knows: nothing is broken by them, but nothing is learned from them either."""
+    path = folder / "events.db"
+    if not path.exists():
+        return "none reported yet"
+    log = SqliteLog(path, read_only=True)
+    try:
+        unknown = restore(log, snapshots=folder / "snapshots").retries.unknown
+    finally:
+        log.close()
+    if not unknown:
+        return "every reported code is in the tables"
+    most = sorted(unknown.items(), key=lambda one: (-one[1], one[0]))[:CODES_SHOWN]
+    named = ", ".join(f"{network} {code} ({n})" for (network, _, code), n in most)
+    return f"{sum(unknown.values())} answers with {len(unknown)} codes that no table knows, most often {named}; map them with [[code_maps]]"
 
 
 def _bundle(folder: Path) -> str:
