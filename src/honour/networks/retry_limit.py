@@ -65,7 +65,7 @@ class _Payment(msgspec.Struct, array_like=True):
 
     last_us: int
     said: dict[str, int] = {}
-    declined: list[tuple[Candidate, int]] = []
+    declined: tuple[tuple[Candidate, int], ...] = ()
 
 
 class _Card(msgspec.Struct, array_like=True):
@@ -135,8 +135,8 @@ class RetryCounter:
             if row.retryability == "never" or row.wait_s:
                 (card.said if row.scope == "card" else mine.said)[row.key] = arrived_us
         if status != "failed":
-            declined = [one for one in mine.declined if one[0] != candidate and one[1] > arrived_us - REPEAT_AFTER_US]
-            mine.declined = [*declined, (candidate, arrived_us)]
+            declined = (one for one in mine.declined if one[0] != candidate and one[1] > arrived_us - REPEAT_AFTER_US)
+            mine.declined = (*declined, (candidate, arrived_us))
 
     def allowed(self, payment: Payment, *, at_us: int, reading: Reading = "strict") -> Allowed:
         """What the network's rules leave for this card at this merchant, and for this payment.
@@ -162,7 +162,7 @@ class RetryCounter:
     def to_bytes(self) -> bytes:
         """The counter as MessagePack, without what is too old to matter."""
         oldest_us = self._last_us - REMEMBERED_US
-        kept = [(key, _since(card, self._last_us, network=key[0])) for key, card in self._cards.items() if card.last_us > oldest_us]
+        kept = [(key, _since(card, self._last_us)) for key, card in self._cards.items() if card.last_us > oldest_us]
         unknown = [(*key, n) for key, n in sorted(self.unknown.items())]
         return msgspec.msgpack.encode((self._last_us, [one for one in kept if not _is_empty(one[1])], unknown))
 
@@ -222,17 +222,17 @@ def _longest_pause(said: dict[str, int], *, reading: Reading) -> tuple[int, Code
     return until_us, rows_by_key().get(key)
 
 
-def _since(card: _Card, now_us: int, *, network: str) -> _Card:
+def _since(card: _Card, now_us: int) -> _Card:
     """What of a card still matters, the same whether or not older answers were forgotten before."""
     oldest_us = now_us - REMEMBERED_US
     payments = {name: _payment_since(one, now_us) for name, one in card.payments.items() if one.last_us > oldest_us}
     said = {key: at_us for key, at_us in sorted(card.said.items()) if at_us > oldest_us}
-    return _Card(card.last_us, card.windows.since(oldest_us, network=network), said, payments)
+    return _Card(card.last_us, card.windows.since(oldest_us), said, payments)
 
 
 def _payment_since(payment: _Payment, now_us: int) -> _Payment:
     said = {key: at_us for key, at_us in sorted(payment.said.items()) if at_us > now_us - REMEMBERED_US}
-    return _Payment(payment.last_us, said, [one for one in payment.declined if one[1] > now_us - REPEAT_AFTER_US])
+    return _Payment(payment.last_us, said, tuple(one for one in payment.declined if one[1] > now_us - REPEAT_AFTER_US))
 
 
 def _is_empty(card: _Card) -> bool:

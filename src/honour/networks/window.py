@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
+from sys import intern
 from typing import NamedTuple
 
 import msgspec
@@ -46,7 +47,8 @@ class Way(NamedTuple):
 
     def name(self, amount: str, initiator: str) -> str:
         """The count that an attempt of this amount and initiator belongs to."""
-        return f"{'r' if self.resets else ''}|{amount if self.amount else ''}|{initiator if self.initiator else ''}"
+        name = f"{'r' if self.resets else ''}|{amount if self.amount else ''}|{initiator if self.initiator else ''}"
+        return intern(name)  # Millions of cards share a few names.
 
 
 class Windows(msgspec.Struct, array_like=True):
@@ -55,7 +57,7 @@ class Windows(msgspec.Struct, array_like=True):
     Reserved attempts are in the order of their decisions.
     """
 
-    refused: dict[str, list[int]] = {}
+    refused: dict[str, tuple[int, ...]] = {}
     reserved: dict[str, Reserved] = {}
 
     def reserve(self, payment: Payment, *, attempt: str, at_us: int) -> None:
@@ -70,18 +72,17 @@ class Windows(msgspec.Struct, array_like=True):
     def refuse(self, payment: Payment, *, at_us: int) -> None:
         """Count an attempt that was not approved."""
         amount, kept = amount_of(payment), _kept(payment.card.network)
+        shared: dict[int, tuple[int, ...]] = {}  # Most cards have one amount: all ways of counting then hold one tuple.
         for way in ways(payment.card.network):
-            instants = self.refused.setdefault(way.name(amount, payment.initiator), [])
-            instants.append(at_us)
-            if len(instants) > 2 * kept:
-                del instants[:-kept]
+            before = self.refused.get(name := way.name(amount, payment.initiator), ())
+            self.refused[name] = shared.setdefault(id(before), (*before[1 - kept :], at_us) if len(before) == kept else (*before, at_us))
 
     def approve(self, payment: Payment, *, sent_us: int) -> None:
         """Start anew what an approval resets: refusals that were known when it was sent. Those that came meanwhile may be newer."""
         amount = amount_of(payment)
         for way in ways(payment.card.network):
-            if way.resets and (instants := self.refused.get(way.name(amount, payment.initiator))):
-                del instants[: bisect_right(instants, sent_us)]
+            if way.resets and (instants := self.refused.get(name := way.name(amount, payment.initiator))):
+                self.refused[name] = instants[bisect_right(instants, sent_us) :]
 
     def left(self, payment: Payment, *, countries: Countries, at_us: int, reading: Reading) -> Left:
         """What the limits that hold leave; the one that leaves least."""
@@ -99,10 +100,9 @@ class Windows(msgspec.Struct, array_like=True):
         while self.reserved and self.reserved[first := next(iter(self.reserved))].since_us <= until_us:
             del self.reserved[first]
 
-    def since(self, oldest_us: int, *, network: str) -> Windows:
+    def since(self, oldest_us: int) -> Windows:
         """What still matters after `oldest_us`, the same whether or not it was tidied before."""
-        kept = _kept(network)
-        cut = {name: instants[-kept:][bisect_right(instants[-kept:], oldest_us) :] for name, instants in sorted(self.refused.items())}
+        cut = {name: instants[bisect_right(instants, oldest_us) :] for name, instants in sorted(self.refused.items())}
         reserved = {attempt: one for attempt, one in self.reserved.items() if one.since_us > oldest_us}
         return Windows({name: instants for name, instants in cut.items() if instants}, reserved)
 
