@@ -118,3 +118,12 @@ def test_no_limit_is_ever_broken_by_what_honour_allows(network: Network, seed: i
     assert n_blocked > 1_000  # The limits were really reached.
     assert n_sent > 1_000
     assert n_broken == 0
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("network", ["visa", "mastercard", "elo"])
+def test_no_limit_is_broken_in_a_million_attempts(network: Network) -> None:
+    n_sent, n_blocked, n_broken = attack(network, attempts=1_000_000, cards=400, seed=5, restart_every=50_021)
+    assert n_sent + n_blocked == 1_000_000
+    assert n_blocked > 500_000
+    assert n_broken == 0
