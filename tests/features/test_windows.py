@@ -78,7 +78,15 @@ def test_without_answers_rates_ratios_and_last_answers_are_not_known_and_counts_
     values = asked_both_ways([], about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US)
     counted = {feature.name: int(feature.measure == "next_number") for feature in WINDOWS if feature.measure in ("count", "next_number")}
     context = {"amount_minor", "currency", "network", "funding", "issuer_country", "merchant_id", "initiator", "usage", "installments"}
-    context |= {"has_network_token", "shopper_country", "local_hour", "local_weekday", "local_day_of_month", *CANDIDATE_COLUMNS}
+    context |= {
+        "has_network_token",
+        "shopper_country",
+        "sca_scope",
+        "local_hour",
+        "local_weekday",
+        "local_day_of_month",
+        *CANDIDATE_COLUMNS,
+    }
     assert {name: value for name, value in values.items() if value is not None and name not in context} == counted
     assert (values["local_hour"], values["local_weekday"], values["local_day_of_month"]) == (21, 5, 28)
 

@@ -69,7 +69,13 @@ def test_without_a_signal_nothing_is_gained_and_little_is_lost(make_table: MakeT
 def test_progress_is_told(make_table: MakeTable) -> None:
     told: list[str] = []
     train(make_table(600), holdout_days=6, progress=lambda what, _done, _total: told.append(what))
-    assert list(dict.fromkeys(told)) == ["choosing the trees", "calibrating", "fitting and judging", "fitting on everything", "fitting what follows a refusal"]
+    assert list(dict.fromkeys(told)) == [
+        "choosing the trees",
+        "calibrating",
+        "fitting and judging",
+        "fitting on everything",
+        "fitting what follows a refusal",
+    ]
 
 
 def test_too_few_rows_are_refused_with_their_number(make_table: MakeTable) -> None:

@@ -12,7 +12,7 @@ from honour.networks.codes import rows_by_key
 from honour.networks.retry_limit import Allowed
 from honour.policy.decide import Decided, decide
 from honour.policy.eligible import consider
-from honour.policy.outlook import History
+from honour.policy.outlook import History, Predicted
 from honour.policy.value import expected_value_minor
 from honour.records.instant import from_us
 from honour.records.payment import Card, Payment
@@ -46,7 +46,7 @@ def decided(
     return decide(
         payment,
         considered=considered,
-        p_approve=None if p_approve is None else np.array(p_approve[: sum(one.eligible for one in considered)]),
+        predicted=None if p_approve is None else Predicted(np.array(p_approve[: sum(one.eligible for one in considered)])),
         terms=terms,
         allowed=allowed,
         history=history or History(),

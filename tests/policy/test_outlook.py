@@ -11,7 +11,7 @@ from honour.approval.retry_model import AdditiveLogit, RetryModel
 from honour.networks.retry_limit import Allowed
 from honour.policy.decide import Decided, decide
 from honour.policy.eligible import consider
-from honour.policy.outlook import History
+from honour.policy.outlook import History, Predicted
 from honour.records.instant import to_us
 from honour.records.payment import Card, Initiator, Payment
 from honour.records.route import Candidate, Merchant, Route
@@ -38,7 +38,7 @@ def _decided(
     return decide(
         payment,
         considered=considered,
-        p_approve=np.array(p_approve[: sum(one.eligible for one in considered)]),
+        predicted=Predicted(np.array(p_approve[: sum(one.eligible for one in considered)])),
         terms=terms or Merchant(margin_bps=2_000),
         allowed=allowed,
         history=history,
@@ -139,7 +139,7 @@ def test_the_plan_ends_at_the_deadline() -> None:
     made = decide(
         payment,
         considered=considered,
-        p_approve=np.array([0.3]),
+        predicted=Predicted(np.array([0.3])),
         terms=Merchant(margin_bps=2_000),
         allowed=Allowed(),
         history=_refused("51"),

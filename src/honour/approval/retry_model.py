@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from honour.features.calendar import days_since_payday, is_holiday
 from honour.features.local_time import offsets_of
+from honour.networks.exemption import sca_scope
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
@@ -139,6 +140,7 @@ def form_terms(payment: Payment, authentication: str, *, before: Before) -> tupl
     return (
         f"form={authentication}",
         f"form={authentication}&country={payment.card.issuer_country}",
+        f"form={authentication}&scope={sca_scope(payment)}",
         f"form={authentication}&number={number}",
         f"form={authentication}&after={_answer(before)}",
         f"number={number}",

@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from honour.arena.engine_policy import EnginePolicy
 from honour.arena.learned import Learned, learn
 from honour.loop import Step
+from honour.records.event import ServedFeatures
 from honour.records.settings import PolicySettings
+from honour.serving.hot_path import Model
 from honour.simulator import scenario as scenarios
 from honour.simulator.lineup import MakePolicy, standard_policies
 from honour.simulator.played import Played, play
@@ -25,6 +29,7 @@ from honour.simulator.scoreboard import HONOUR, Scoreboard, compare
 from honour.simulator.world import World
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+SLOW_ALONE, FAST_ALONE = "slow model alone", "fast layer alone"
 PLAYED_STREAM = 1
 """Histories are stream 0 of a world; what is reported is played in stream 1."""
 
@@ -56,7 +61,7 @@ class Contested(NamedTuple):
 def contest(asked: Contest, *, processes: int, step: Step) -> Contested:
     """Play all of it; each process takes one world at a time and learns once for the scenarios that share a history."""
     loaded = {name: scenarios.load(name).sized(asked.payments) for name in asked.scenarios}
-    total = len(asked.seeds) * sum(1 + len(_makers(World(each), only=asked.policies)) for each in loaded.values())
+    total = len(asked.seeds) * sum(_n_policies(World(each), only=asked.policies) for each in loaded.values())
     if processes == 1:
         done = _Counter(step, total)
         worlds = [_play_world(asked, seed, done.add) for seed in asked.seeds]
@@ -122,7 +127,7 @@ def _play_world(asked: Contest, seed: int, tell: Callable[[str], object]) -> dic
                 where = Path(folder) / str(len(learned))
                 learned[key] = learn(where, scenario=scenario, seed=seed, payments=asked.history, step=lambda *_: None, threads=1)
             world = World(scenario, seed=seed, stream=PLAYED_STREAM)
-            makers = {**_makers(world, only=asked.policies), HONOUR: _honour(learned[key])}
+            makers = {**_makers(world, only=asked.policies), **_engines(learned[key], only=asked.policies)}
             results[name] = {}
             for policy, make in makers.items():
                 results[name][policy] = play(world, policy=make(world))
@@ -135,13 +140,36 @@ def _makers(world: World, *, only: tuple[str, ...] | None = None) -> dict[str, M
     return line_up if only is None else {name: make for name, make in line_up.items() if name in only or name.startswith("fixed ")}
 
 
-def _honour(learned: Learned) -> MakePolicy:
-    def make(world: World) -> EnginePolicy:
-        # The draws of each world are its own, or every world would explore on the same payments.
-        salted = msgspec.structs.replace(learned.settings, policy=PolicySettings(salt=f"{world.seed}/{world.stream}"), routes=world.routes)
-        return EnginePolicy(salted, bundle=learned.bundle, state=learned.state)
+def _n_policies(world: World, *, only: tuple[str, ...] | None) -> int:
+    return len(_makers(world, only=only)) + 1 + sum(only is None or name in only for name in (SLOW_ALONE, FAST_ALONE))
 
-    return make
+
+class _Constant:
+    """No model: every candidate is as good as the history was on average, so that only the fast layer tells them apart."""
+
+    def __init__(self, p_approve: float) -> None:
+        self._p_approve = p_approve
+
+    def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]:
+        """The same for each candidate: (n_candidates,)."""
+        return np.full(len(served.candidates), self._p_approve)
+
+
+def _engines(learned: Learned, *, only: tuple[str, ...] | None) -> dict[str, MakePolicy]:
+    """Honour, and each of its layers alone."""
+    rate = learned.trained.training.approval_rate
+
+    def engine(*, model: Model | None = None, fast_layer: bool = True) -> MakePolicy:
+        def make(world: World) -> EnginePolicy:
+            # The draws of each world are its own, or every world would explore on the same payments.
+            policy = PolicySettings(salt=f"{world.seed}/{world.stream}", fast_layer=fast_layer)
+            settings = msgspec.structs.replace(learned.settings, policy=policy, routes=world.routes)
+            return EnginePolicy(settings, bundle=learned.bundle, state=learned.state, model=model)
+
+        return make
+
+    made = {HONOUR: engine(), SLOW_ALONE: engine(fast_layer=False), FAST_ALONE: engine(model=_Constant(rate))}
+    return {name: make for name, make in made.items() if name == HONOUR or only is None or name in only}
 
 
 def _history_key(scenario: Scenario) -> bytes:

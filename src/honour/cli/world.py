@@ -87,15 +87,15 @@ def scoreboard(
     Every policy meets the same payments and the same luck. Differences are paired; intervals are over worlds. The oracle knows the
     hidden truth but not the luck: the share of the gap from the best fixed route to it is what there was to gain.
     """
-    from honour.arena.contest import Contest, contest  # Training libraries; serving does without them.
+    from honour.arena.contest import FAST_ALONE, SLOW_ALONE, Contest, contest  # Training libraries; serving does without them.
     from honour.arena.report import as_object, write
     from honour.simulator.lineup import LINE_UP
     from honour.simulator.scenario import names
     from honour.simulator.scoreboard import table
 
     for name in policy:
-        if name not in LINE_UP:
-            raise BadInput(f"--policy: no policy {name!r}; allowed: {', '.join(LINE_UP)}.")
+        if name not in (known := (*LINE_UP, SLOW_ALONE, FAST_ALONE)):
+            raise BadInput(f"--policy: no policy {name!r}; allowed: {', '.join(known)}.")
     chosen = names() if "all" in scenario else tuple(dict.fromkeys(scenario))
     asked = Contest(chosen, tuple(range(first_seed, first_seed + seeds)), payments, history, tuple(policy) or None)
     with show.progress() as step:

@@ -23,6 +23,7 @@ from typing import Literal
 import msgspec
 
 from honour.errors import BadInput
+from honour.networks.exemption import sca_scope
 from honour.records.payment import Payment
 
 Kind = Literal["number", "category"]
@@ -62,6 +63,7 @@ PAYMENT_COLUMNS: dict[str, Literal["text", "integer", "real"]] = {
     "risk_score": "real",
     "has_network_token": "integer",
     "shopper_country": "text",
+    "sca_scope": "text",
 }
 """What a feature may read of a payment, in the order of `read_payment`."""
 
@@ -119,6 +121,7 @@ def _read_columns(payment: Payment) -> Row:
         payment.risk_score,
         int(card.network_token),
         (customer.country if customer else None) or card.issuer_country or payment.merchant_country,
+        sca_scope(payment),
     )
 
 

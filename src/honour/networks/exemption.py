@@ -9,13 +9,16 @@ from __future__ import annotations
 import csv
 from functools import cache
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
 from honour.errors import LogContractBroken
+from honour.networks.step_up import EUROPE
 from honour.records.payment import Payment
 from honour.records.route import Authentication
 
+SCAScope = Literal["outside", "low_value", "in_scope"]
 LIMITED = ("exemption_low_value", "exemption_tra")
 """Exemptions that end at an amount."""
 
@@ -59,6 +62,21 @@ def may_claim(authentication: Authentication, *, payment: Payment, tra_fraud_bps
     if authentication not in LIMITED:
         return True
     return payment.amount_minor <= _amount_minor_max(authentication, payment.currency, tra_fraud_bps)
+
+
+def sca_scope(payment: Payment) -> SCAScope | None:
+    """How the law on strong customer authentication sees a payment; None when the issuer's country is not known.
+
+    outside    the issuer is not European, or the merchant started it
+    low_value  small enough for the low-value exemption in its currency
+    in_scope   authentication or another exemption is needed, if the acquirer is European too
+    """
+    country = payment.card.issuer_country
+    if country is None:
+        return None
+    if country not in EUROPE or payment.initiator == "merchant":
+        return "outside"
+    return "low_value" if payment.amount_minor <= _amount_minor_max("exemption_low_value", payment.currency, None) else "in_scope"
 
 
 @cache

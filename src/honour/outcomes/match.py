@@ -25,12 +25,16 @@ AttemptFacts = tuple[str, str | None, str | None, str, str, str]
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True):
-    """A decision to attempt, as far as its outcome needs it; `replayed` decisions live on the caller's timeline."""
+    """A decision to attempt, as far as its outcome needs it; `replayed` decisions live on the caller's timeline.
+
+    p_model  what the trained model alone said of the candidate; None when none did, or a plan gave the level
+    """
 
     payment: Payment
     candidate: Candidate
     decided_us: int
     replayed: bool
+    p_model: float | None = None
 
 
 class _Decided(NamedTuple):
@@ -224,7 +228,9 @@ class PaymentBook:
             return
         candidate = Candidate(chosen.route, chosen.authentication, chosen.credential)
         known.pending = decision
-        known.decisions[decision.decision_id] = _Decided(Open(made.payment, candidate, made.decided_us, made.replayed), None)
+        known.decisions[decision.decision_id] = _Decided(
+            Open(made.payment, candidate, made.decided_us, made.replayed, _p_model(decision, candidate)), None
+        )
         self._payment_of[f"decision:{decision.decision_id}"] = decision.payment_id
 
     def _settle(self, event: OutcomeReported, *, arrived_us: int) -> None:
@@ -249,6 +255,10 @@ class PaymentBook:
         if attempt.status != "unknown":
             attempted_us = to_us(attempt.attempted_at)
             _answered(known, route=attempt.route, answer=attempt, attempted_us=attempted_us, arrived_us=arrived_us)
+
+
+def _p_model(decision: Decision, candidate: Candidate) -> float | None:
+    return next((one.p_model for one in decision.ranking if (one.route, one.authentication, one.credential) == candidate), None)
 
 
 def same_attempt(attempt: Attempt, *, payment_id: str, stands: AttemptFacts) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from honour.approval.fast_layer import FastLayer
 from honour.features.catalogue import SCHEMA_ID
 from honour.features.online import FeatureState
 from honour.networks.retry_limit import RetryCounter
@@ -16,18 +17,19 @@ from honour.records.instant import to_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
-STATE_SCHEMA = f"4:{SCHEMA_ID}:{tables_id()}"
+STATE_SCHEMA = f"5:{SCHEMA_ID}:{tables_id()}"
 """Names what the bytes of a state mean; a snapshot of another one is not read."""
 
 
 class State:
-    """Feature windows, payment book, retry counters and retries that wait. `apply` is the only way it changes."""
+    """Feature windows, payment book, retry counters, retries that wait and the fast layer. `apply` is the only way it changes."""
 
     def __init__(self) -> None:
         self.features = FeatureState()
         self.book = PaymentBook()
         self.retries = RetryCounter()
         self.due = DueRetries()
+        self.fast = FastLayer()
         self.seq = 0
 
     def apply(self, logged: LoggedEvent) -> None:
@@ -39,6 +41,15 @@ class State:
             case OutcomeReported(outcome=outcome):
                 opened = self.book.opened(outcome.decision_id)
                 self._answered(opened.payment, opened.candidate, outcome, f"decision:{outcome.decision_id}", arrived_us)
+                if opened.p_model is not None:
+                    self.fast.update(
+                        opened.payment,
+                        opened.candidate,
+                        p_model=opened.p_model,
+                        status=outcome.status,
+                        response_code=outcome.response_code,
+                        arrived_us=arrived_us,
+                    )
             case AttemptReported(attempt=attempt):
                 candidate = Candidate(attempt.route, attempt.authentication, attempt.credential)
                 self._answered(attempt.payment, candidate, attempt, f"attempt:{attempt.attempt_id}", arrived_us)
@@ -50,18 +61,19 @@ class State:
 
     def to_bytes(self) -> bytes:
         """The state as bytes; equal for equal logs, whatever snapshots lay between."""
-        folds = (self.features, self.book, self.retries, self.due)
+        folds = (self.features, self.book, self.retries, self.due, self.fast)
         return msgspec.msgpack.encode((self.seq, *(fold.to_bytes() for fold in folds)))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
         """The state that `to_bytes` wrote, under the same `STATE_SCHEMA`."""
         state = cls()
-        state.seq, features, book, retries, due = msgspec.msgpack.decode(data, type=tuple[int, bytes, bytes, bytes, bytes])
+        state.seq, features, book, retries, due, fast = msgspec.msgpack.decode(data, type=tuple[int, bytes, bytes, bytes, bytes, bytes])
         state.features = FeatureState.from_bytes(features)
         state.book = PaymentBook.from_bytes(book)
         state.retries = RetryCounter.from_bytes(retries)
         state.due = DueRetries.from_bytes(due)
+        state.fast = FastLayer.from_bytes(fast)
         return state
 
     def _answered(self, payment: Payment, candidate: Candidate, answer: Outcome | Attempt, name: str, arrived_us: int) -> None:

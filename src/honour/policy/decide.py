@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +12,15 @@ from honour.approval.retry_model import RetryModel
 from honour.networks.retry_limit import Allowed
 from honour.policy.eligible import Considered
 from honour.policy.explore import pick, propensities
-from honour.policy.outlook import Asked, History, Outlook, later_of, outlook, quiet_until
+from honour.policy.outlook import Asked, History, Outlook, Predicted, later_of, outlook, quiet_until
 from honour.policy.plan import Plan
 from honour.records.decision import Action, ChosenAttempt, RankedCandidate, Reason
 from honour.records.instant import from_us, to_us
 from honour.records.payment import Payment
-from honour.records.route import Merchant
+from honour.records.route import Candidate, Merchant
 
 DAY_US = 86_400_000_000
+WhyTrouble = Callable[[Candidate], str | None]
 WAIT_GAIN = 1.02
 """Waiting must be worth this much more than an attempt now: an instant that is a little better is not worth another question."""
 
@@ -38,7 +39,7 @@ def decide(
     payment: Payment,
     *,
     considered: Sequence[Considered],
-    p_approve: NDArray[np.float64] | None,
+    predicted: Predicted | None,
     terms: Merchant,
     allowed: Allowed,
     history: History,
@@ -49,7 +50,7 @@ def decide(
 ) -> Decided:
     """What should happen next to `payment`.
 
-    p_approve    (n_eligible,) calibrated, in the order of the eligible candidates; None when nothing could score: the static order decides
+    predicted    what is thought of the eligible candidates; None when nothing could score: the static order decides
     draw         uniform in [0, 1); picks the candidate
     retry_model  what follows a refusal; None looks no further than this attempt
 
@@ -63,7 +64,7 @@ def decide(
         return Decided("stop", None, stop, _all_unranked(considered))
     planned = later_of(asked, model=retry_model)
     eligible = asked.eligible
-    if allowed.not_before_us is not None and allowed.not_before_us > at_us:
+    if asked.not_before_us > at_us:
         return _not_yet(asked, planned)
     if (quiet_us := quiet_until(asked)) is not None:
         return _quiet(asked, quiet_us)
@@ -71,9 +72,10 @@ def decide(
         if planned is not None and planned.wait_us is not None and any(one.reasons == ("just_declined",) for one in considered):
             return _wait(asked, planned, _all_unranked(considered), instead_minor=0.0)
         return Decided("stop", None, Reason(code="nothing_eligible", detail=_why_nothing(considered)), _all_unranked(considered))
-    if p_approve is None:
+    if predicted is None:
         return _static(considered, eligible, fallback_order=fallback_order, history=history)
-    return _by_value(asked, draw=draw, outlook=outlook(asked, p_approve, planned=planned, model=retry_model), planned=planned)
+    seen = outlook(asked, predicted, planned=planned, model=retry_model)
+    return _by_value(asked, draw=draw, outlook=seen, planned=planned, why=predicted.why)
 
 
 def _stop(
@@ -103,8 +105,8 @@ def _stop(
 def _not_yet(asked: Asked, planned: Plan | None) -> Decided:
     """The network asks for time."""
     allowed, payment = asked.allowed, asked.payment
-    until_us, pause = allowed.not_before_us or 0, allowed.pause
-    why = f"The last answer was {pause.code} ({pause.meaning})" if pause else "The last answer asks for time"
+    until_us, pause = asked.not_before_us, allowed.pause
+    why = f"The last answer was {pause.code} ({pause.meaning})" if pause else "The payment was refused a moment ago"
     when = f"{from_us(until_us):%Y-%m-%d %H:%M} UTC"
     ranking = _all_unranked(asked.considered)
     if payment.initiator == "merchant" and until_us <= asked.until_us:
@@ -135,7 +137,7 @@ def _wait(asked: Asked, planned: Plan, ranking: tuple[RankedCandidate, ...], *, 
     return Decided("wait", None, Reason(code="worth_waiting", detail=detail), ranking, planned.wait_us)
 
 
-def _by_value(asked: Asked, *, draw: float, outlook: Outlook, planned: Plan | None) -> Decided:
+def _by_value(asked: Asked, *, draw: float, outlook: Outlook, planned: Plan | None, why: WhyTrouble | None) -> Decided:
     payment, considered, eligible = asked.payment, asked.considered, asked.eligible
     values, alone = outlook.values, outlook.alone
     best_minor = float(max(values.tolist()))
@@ -148,13 +150,15 @@ def _by_value(asked: Asked, *, draw: float, outlook: Outlook, planned: Plan | No
         best = eligible[int(alone.argmax())].candidate.route
         detail = f"The best candidate, {best}, would lose {_money(-float(alone.max()), payment)} on average."
         return Decided("stop", None, Reason(code="not_worth_attempting", detail=detail), ranking)
-    probabilities = propensities(values, budget_minor=asked.terms.exploration_budget_minor)
+    critical = asked.terms.critical_from_minor
+    budget_minor = asked.terms.exploration_budget_minor if critical is None or payment.amount_minor < critical else 0.0
+    probabilities = propensities(values, budget_minor=budget_minor, spread=outlook.spread)
     at = pick(probabilities, draw=draw)
     ranking = _ranking(considered, eligible, outlook=outlook, chosen=probabilities)
-    return Decided("attempt", _chosen(eligible[at], float(probabilities[at])), _why(payment, eligible, outlook, at), ranking)
+    return Decided("attempt", _chosen(eligible[at], float(probabilities[at])), _why(payment, eligible, outlook, at, trouble=why), ranking)
 
 
-def _why(payment: Payment, eligible: Sequence[Considered], outlook: Outlook, at: int) -> Reason:
+def _why(payment: Payment, eligible: Sequence[Considered], outlook: Outlook, at: int, *, trouble: WhyTrouble | None) -> Reason:
     candidate, worths = eligible[at].candidate, outlook.values.tolist()
     worth = f"p {float(outlook.p_approve[at]):.3f} on {candidate.route} is worth {_money(worths[at], payment)}"
     highest = max(worths)
@@ -164,6 +168,10 @@ def _why(payment: Payment, eligible: Sequence[Considered], outlook: Outlook, at:
         return Reason(
             code="exploration", detail=f"{worth}, {lost} less than {eligible[best].candidate.route}; chosen to learn, within the budget."
         )
+    if outlook.by_model is not None and trouble is not None:
+        usual = int(outlook.by_model.argmax())
+        if usual != at and (why := trouble(eligible[usual].candidate)) is not None:
+            return Reason(code="trouble_avoided", detail=f"{worth}; {eligible[usual].candidate.route} would be next, but {why}.")
     if len(worths) == 1:
         return Reason(code="only_candidate", detail=f"{worth}; nothing else is eligible.")
     second = sorted(worths)[-2]
@@ -202,6 +210,7 @@ def _ranking(
     """Eligible by value, best first, then the rest in the order of the settings."""
     p, worth, share = outlook.p_approve.tolist(), outlook.values.tolist(), chosen.tolist()
     recovered = [None] * len(worth) if outlook.p_recovered is None else outlook.p_recovered.tolist()
+    by_model = [None] * len(worth) if outlook.p_model is None else outlook.p_model.tolist()
     scored = worth[0] == worth[0]  # All are NaN when nothing could score.
     order = sorted(range(len(worth)), key=worth.__getitem__, reverse=True) if scored else range(len(worth))
     ranked = []
@@ -214,6 +223,7 @@ def _ranking(
                 credential=credential,
                 eligible=True,
                 p_approve=p[at] if scored else None,
+                p_model=by_model[at],
                 p_recovered=recovered[at],
                 expected_value_minor=worth[at] if scored else None,
                 propensity=share[at],

@@ -1,8 +1,9 @@
 """Exploration at a price: choosing a candidate that is not the best, on purpose, with known probability.
 
 Inverse-gap weighting (Foster and Rakhlin 2020, Beyond UCB, arXiv 2002.04926): with v* the best of K values, every other candidate i gets
-1 / (K + gamma (v* - v_i)) and the best keeps the rest. gamma is the smallest one with which the expected loss,
-the sum of propensity x gap, stays within the budget.
+1 / (K + gamma (v* - v_i) / u_i) and the best keeps the rest. gamma is the smallest one with which the expected loss,
+the sum of propensity x gap, stays within the budget. u_i is how uncertain its value is against the average candidate: what is known
+already is not bought again, and a route that may have recovered is probed.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ Floats = NDArray[np.float64]
 
 _PRECISION = 1e-12
 _STEPS_MAX = 100
+_WEIGHT_MAX = 10.0
 
 
-def propensities(values: Floats, *, budget_minor: float) -> Floats:
+def propensities(values: Floats, *, budget_minor: float, spread: Floats | None = None) -> Floats:
     """Probability of choosing each candidate: (K,) values in minor units to (K,) that sum to 1.
 
     budget_minor  most expected loss, minor units; 0 puts everything on the best (the first of equals)
+    spread        (K,) standard deviations of what is not known of the values; None when all are alike
 
     >>> propensities(np.array([10.0, 4.0, 7.0]), budget_minor=0.0).tolist()
     [1.0, 0.0, 0.0]
@@ -36,8 +39,9 @@ def propensities(values: Floats, *, budget_minor: float) -> Floats:
     chosen = [0.0] * len(worth)
     if budget_minor > 0.0 and len(worth) > 1:
         gaps = [worth[best] - value for value in worth]
-        gamma = _gamma(gaps, n=len(worth), budget_minor=budget_minor)
-        chosen = [1.0 / (len(worth) + gamma * gap) for gap in gaps]
+        weights = _weights(spread, n=len(worth))
+        gamma = _gamma(gaps, weights, n=len(worth), budget_minor=budget_minor)
+        chosen = [1.0 / (len(worth) + gamma * gap / weight) for gap, weight in zip(gaps, weights, strict=True)]
         chosen[best] = 0.0
     chosen[best] = 1.0 - sum(chosen)
     return np.array(chosen)
@@ -62,23 +66,30 @@ def pick(probabilities: Floats, *, draw: float) -> int:
     return min(at, max(place for place, p in enumerate(each) if p))
 
 
-def _gamma(gaps: Sequence[float], *, n: int, budget_minor: float) -> float:
+def _weights(spread: Floats | None, *, n: int) -> list[float]:
+    """Uncertainty of each candidate against the average one, within bounds; 1 when nothing is known of it."""
+    if spread is None or not (mean := float(spread.sum()) / n) > 0.0:
+        return [1.0] * n
+    return [min(_WEIGHT_MAX, max(1.0 / _WEIGHT_MAX, each / mean)) for each in spread.tolist()]
+
+
+def _gamma(gaps: Sequence[float], weights: Sequence[float], *, n: int, budget_minor: float) -> float:
     """Smallest gamma >= 0 whose expected loss is within the budget, to 12 digits.
 
-    The loss is the sum of g / (n + gamma g): it falls, and ever more slowly, so that Newton's steps from 0 come from below and
+    The loss is the sum of g / (n + gamma g / u): it falls, and ever more slowly, so that Newton's steps from 0 come from below and
     never pass what is looked for.
     """
-    behind = [gap for gap in gaps if gap > 0.0]
+    behind = [(gap, gap / weight) for gap, weight in zip(gaps, weights, strict=True) if gap > 0.0]
     gamma = 0.0
     for _ in range(_STEPS_MAX):
         loss = slope = 0.0
-        for gap in behind:
-            share = gap / (n + gamma * gap)
-            loss += share
-            slope += share * share
+        for gap, scaled in behind:
+            share = 1.0 / (n + gamma * scaled)
+            loss += gap * share
+            slope += gap * scaled * share * share
         over = loss - budget_minor
         if over <= _PRECISION * budget_minor:
             return gamma * (1.0 + 2.0 * _PRECISION) if over > 0.0 else gamma
         gamma += over / slope
-    # Each term is below 1 / gamma, so this gamma is always enough.
-    return len(behind) / budget_minor
+    # Each term is below u / gamma, so this gamma is always enough.
+    return sum(gap / scaled for gap, scaled in behind) / budget_minor

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from honour.approval.retry_model import Before, RetryModel
+from honour.approval.retry_model import HOUR_US, Before, RetryModel
 from honour.networks.retry_limit import Allowed
 from honour.policy.eligible import Considered
 from honour.policy.plan import Plan, Worth, plan, quiet_until_us
 from honour.policy.value import cost_of, expected_values_minor
 from honour.records.instant import to_us
 from honour.records.payment import Payment
-from honour.records.route import Merchant, RouteCost
+from honour.records.route import Candidate, Merchant, RouteCost
 
 DAY_US = 86_400_000_000
 _LOGIT_MAX = 15.0
@@ -63,6 +64,29 @@ class Asked:
         deadline = self.payment.deadline_at
         return ends_us if deadline is None else min(ends_us, to_us(deadline))
 
+    @cached_property
+    def not_before_us(self) -> int:
+        """Nothing may be sent before: the network's pause, and the merchant's own between retries."""
+        history, paused_us = self.history, self.allowed.not_before_us or 0
+        if self.payment.initiator != "merchant" or history.last_status != "declined" or history.last_us is None:
+            return paused_us
+        return max(paused_us, history.last_us + int(self.terms.retry_pause_hours * HOUR_US))
+
+
+class Predicted(NamedTuple):
+    """What is thought of the eligible candidates, in their order, (n,) each.
+
+    p_approve  calibrated chance of approval
+    p_model    the same by the trained model alone
+    sd         standard deviation of what is not known of p_approve; None when nothing says
+    why        says why a candidate is thought to be in trouble, or None
+    """
+
+    p_approve: NDArray[np.float64]
+    p_model: NDArray[np.float64] | None = None
+    sd: NDArray[np.float64] | None = None
+    why: Callable[[Candidate], str | None] | None = None
+
 
 class Outlook(NamedTuple):
     """Eligible candidates, in their order, (n,) each.
@@ -71,12 +95,17 @@ class Outlook(NamedTuple):
     p_recovered  chance that a later attempt is approved if this one is not; None where nothing is known of it
     alone        expected profit of the attempt, minor units
     values       the same with what may follow
+    spread       standard deviation of the values; None when nothing says
+    by_model     values as the trained model alone would give them; None when nothing corrected it
     """
 
     p_approve: NDArray[np.float64]
     p_recovered: NDArray[np.float64] | None
     alone: NDArray[np.float64]
     values: NDArray[np.float64]
+    p_model: NDArray[np.float64] | None = None
+    spread: NDArray[np.float64] | None = None
+    by_model: NDArray[np.float64] | None = None
 
 
 def later_of(asked: Asked, *, model: RetryModel | None) -> Plan | None:
@@ -95,7 +124,7 @@ def later_of(asked: Asked, *, model: RetryModel | None) -> Plan | None:
         before=history.before,
         refused_us=history.last_us,
         at_us=asked.at_us,
-        from_us=asked.allowed.not_before_us or 0,
+        from_us=asked.not_before_us,
         until_us=asked.until_us,
         attempts_left=asked.allowed.attempts_left,
         worth=Worth(_approval_minor(payment, asked.terms, best), best.attempt_minor, best.decline_minor),
@@ -103,7 +132,7 @@ def later_of(asked: Asked, *, model: RetryModel | None) -> Plan | None:
     )
 
 
-def outlook(asked: Asked, p_approve: NDArray[np.float64], *, planned: Plan | None, model: RetryModel | None) -> Outlook:
+def outlook(asked: Asked, predicted: Predicted, *, planned: Plan | None, model: RetryModel | None) -> Outlook:
     """Values of the eligible candidates with what may follow a refusal.
 
     A planned retry takes its level from the retry model, which knows the delay, and the differences between candidates from the
@@ -111,16 +140,24 @@ def outlook(asked: Asked, p_approve: NDArray[np.float64], *, planned: Plan | Non
     """
     payment, terms, eligible = asked.payment, asked.terms, asked.eligible
     costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in eligible]
+    worths = np.array([_approval_minor(payment, terms, cost) for cost in costs])
     if planned is not None:
-        p_approve = _at_level(p_approve, best=planned.p_now)
-    alone = expected_values_minor(p_approve, amount_minor=payment.amount_minor, terms=terms, costs=costs)
-    if planned is not None:
+        p_approve = _at_level(predicted.p_approve, best=planned.p_now)
+        alone = expected_values_minor(p_approve, amount_minor=payment.amount_minor, terms=terms, costs=costs)
         return Outlook(p_approve, None, alone, alone + (1.0 - p_approve) * planned.then_minor)
-    if model is None or model.recovery is None or asked.allowed.attempts_left == 1:
-        return Outlook(p_approve, None, alone, alone)
-    p_recovered = model.p_recovered(payment, [one.candidate for one in eligible], before=asked.history.before)
-    worth = max(_approval_minor(payment, terms, cost) - cost.attempt_minor for cost in costs)
-    return Outlook(p_approve, p_recovered, alone, alone + (1.0 - p_approve) * p_recovered * max(0.0, worth))
+    p_recovered, follows = None, np.zeros(len(eligible))
+    if model is not None and model.recovery is not None and asked.allowed.attempts_left != 1:
+        p_recovered = model.p_recovered(payment, [one.candidate for one in eligible], before=asked.history.before)
+        follows = p_recovered * max(0.0, *(worths - np.array([cost.attempt_minor for cost in costs])).tolist(), 0.0)
+
+    def valued(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        alone = expected_values_minor(p, amount_minor=payment.amount_minor, terms=terms, costs=costs)
+        return alone, alone + (1.0 - p) * follows
+
+    alone, values = valued(predicted.p_approve)
+    by_model = None if predicted.p_model is None else valued(predicted.p_model)[1]
+    spread = None if predicted.sd is None else predicted.sd * np.abs(worths - follows)
+    return Outlook(predicted.p_approve, p_recovered, alone, values, predicted.p_model, spread, by_model)
 
 
 def quiet_until(asked: Asked) -> int | None:

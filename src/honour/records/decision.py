@@ -42,6 +42,7 @@ class RankedCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """One candidate as the policy saw it. Numbers are null when the candidate was not eligible or not scored.
 
     p_approve             calibrated P(issuer approves | payment, candidate), in [0, 1]
+    p_model               the same by the trained model alone, before answers of the last minutes and days corrected it
     p_recovered           P(a later attempt of this payment is approved | this one is not); null where nothing was learned of it
     expected_value_minor  expected profit of attempting it now, minor units, what may follow a refusal included
     propensity            probability with which the policy would choose it; sums to 1 over eligible candidates
@@ -53,6 +54,7 @@ class RankedCandidate(msgspec.Struct, frozen=True, kw_only=True):
     credential: CredentialForm
     eligible: bool
     p_approve: float | None = None
+    p_model: float | None = None
     p_recovered: float | None = None
     expected_value_minor: float | None = None
     propensity: float = 0.0

@@ -60,7 +60,9 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     margin_bps                 worth of an approval, basis points of the amount
     exploration_budget_minor   expected loss allowed per payment for learning; 0 means never explore
+    critical_from_minor        payments of this amount or more are never explored, minor units
     retry_horizon_days         a payment is given up this long after its first attempt
+    retry_pause_hours          least hours between two attempts of a payment that the merchant started, after an issuer's refusal
     delay_cost_bps_per_day     what waiting costs, basis points of an approval's worth per day: shoppers churn
     retry_price_minor          added to the price of every planned retry, minor units: raises it until a budget of retries holds
     quiet_hours                local hours of the cardholder, from and until, in which the merchant starts nothing
@@ -71,7 +73,9 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mcc: Annotated[str, msgspec.Meta(pattern="^[0-9]{4}$")] | None = None
     margin_bps: NonNegative = 1000.0
     exploration_budget_minor: NonNegative = 0.0
+    critical_from_minor: NonNegative | None = None
     retry_horizon_days: Annotated[int, msgspec.Meta(ge=0, le=120)] = 14
+    retry_pause_hours: NonNegative = 1.0
     delay_cost_bps_per_day: NonNegative = 100.0
     retry_price_minor: NonNegative = 0.0
     quiet_hours: tuple[Hour, Hour] | None = None

@@ -50,9 +50,11 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     salt            makes the exploration draws of this installation its own; keep it secret and constant
     fallback_order  route ids to try in order when no model can score; empty means the order of [[routes]]
+    fast_layer      the trained model is corrected by the answers of the last minutes and days
     """
 
     salt: str = "honour"
+    fast_layer: bool = True
     fallback_order: tuple[str, ...] = ()
 
 

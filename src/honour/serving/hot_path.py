@@ -28,7 +28,7 @@ from honour.outcomes.state import State
 from honour.policy.decide import Decided, decide
 from honour.policy.eligible import Considered, consider
 from honour.policy.explore import draw_for
-from honour.policy.outlook import History
+from honour.policy.outlook import History, Predicted
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision, DecisionRequest, RetryAllowance
 from honour.records.domain import check_payment
@@ -168,7 +168,7 @@ class Engine:
         decided = decide(
             payment,
             considered=considered,
-            p_approve=scored.p_approve,
+            predicted=scored.predicted,
             terms=terms,
             allowed=allowed,
             history=history,
@@ -261,7 +261,15 @@ class Engine:
             self.failures[failing] += 1
             _log.error("scoring_failed", part=failing, error=type(error).__name__, bundle=self.bundle_id)
             return _Scored(features, None, is_live=False)
-        return _Scored(features, p_approve, is_live=True)
+        return _Scored(features, self._corrected(payment, eligible, p_approve, at_us=at_us), is_live=True)
+
+    def _corrected(self, payment: Payment, eligible: Sequence[Considered], p_model: NDArray[np.float64], *, at_us: int) -> Predicted:
+        """What the model says, corrected by the fast layer where the settings want it."""
+        if not self.settings.policy.fast_layer:
+            return Predicted(p_model)
+        fast = self.state.fast
+        corrected = fast.correct(payment, [one.candidate for one in eligible], p_model=p_model, at_us=at_us)
+        return Predicted(corrected.p_approve, p_model, corrected.sd, lambda candidate: fast.why(payment, candidate, at_us=at_us))
 
     def _rendered(
         self, payment: Payment, decided: Decided, *, allowed: Allowed, history: History, is_live: bool, started_ns: int
@@ -331,10 +339,10 @@ class Engine:
 
 
 class _Scored(NamedTuple):
-    """What the model says; without `p_approve` the static order decides. `is_live` is False when there is no model or it failed."""
+    """What the model says; without `predicted` the static order decides. `is_live` is False when there is no model or it failed."""
 
     features: ServedFeatures | None
-    p_approve: NDArray[np.float64] | None
+    predicted: Predicted | None
     is_live: bool
 
 

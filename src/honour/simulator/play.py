@@ -204,7 +204,12 @@ class _Stage:
                 self._put(made.heard_us + 1_000_000, outcome)
         truth = self.world.truth(made.payment)
         if answer.status == "approved" and truth.fraud:
-            dispute = Dispute(dispute_id=f"dis_{made.payment.payment_id}", payment_id=made.payment.payment_id, kind="fraud_report")
+            dispute = Dispute(
+                dispute_id=f"dis_{made.payment.payment_id}",
+                payment_id=made.payment.payment_id,
+                kind="fraud_report",
+                happened_at=from_us(truth.disputed_us),
+            )
             self._put(truth.disputed_us, dispute)
         return made
 

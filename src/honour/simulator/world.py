@@ -91,7 +91,8 @@ class World:
 
     def candidates(self, payment: Payment, *, at_us: int | None = None) -> tuple[Candidate, ...]:
         """Every attempt that some open route carries, in the order of the routes; at the start of the scenario unless said."""
-        return tuple(candidates(payment, routes=self.routes if at_us is None else self.routes_at(at_us)))
+        found = candidates(payment, routes=self.routes if at_us is None else self.routes_at(at_us))
+        return tuple(each for each in found if self._may_claim(each, payment))
 
     def route(self, route_id: str) -> Route:
         """The route of this id, with its first fees."""
@@ -183,8 +184,13 @@ class World:
             and (candidate.credential != "network_token" or payment.card.network_token)
             and candidate.authentication in route.authentications
             and (candidate.authentication == "none" or payment.initiator == "customer")
-            and acquirer.may_claim(candidate.authentication, amount_minor=payment.amount_minor, currency=payment.currency)
+            and self._may_claim(candidate, payment)
         )
+
+    def _may_claim(self, candidate: Candidate, payment: Payment) -> bool:
+        """Whether the law lets the acquirer claim what the candidate claims."""
+        acquirer = self._acquirer_of[candidate.route]
+        return acquirer.may_claim(candidate.authentication, amount_minor=payment.amount_minor, currency=payment.currency)
 
     def _tell(self, payment: Payment, *, candidate: Candidate, stop: Stop | None, uniforms: Uniforms, at_us: int) -> Answer:
         """What the wire says of an attempt that `stop` stopped, or nothing did."""
