@@ -27,7 +27,7 @@ from honour.records.decision import DecisionRequest
 from honour.records.event import SettingsTaken
 from honour.records.instant import from_us
 from honour.records.payment import Payment
-from honour.records.settings import RetrySettings
+from honour.records.settings import PolicySettings, RetrySettings
 from honour.serving.app import Service
 from honour.serving.hot_path import Engine
 from honour.serving.push import SIGNATURE, DuePush, Pushed
@@ -37,7 +37,12 @@ from honour.stores.sqlite import SqliteLog
 
 DAY_US = 86_400_000_000
 SECRET = "sixteen characters and more"
-PUSHING = msgspec.structs.replace(SETTINGS, retries=RetrySettings(webhook_url="https://shop.test/due", webhook_secret=SECRET))
+# Every attempt here is refused, which the fast layer would hold against the routes.
+PUSHING = msgspec.structs.replace(
+    SETTINGS,
+    policy=PolicySettings(fast_layer=False),
+    retries=RetrySettings(webhook_url="https://shop.test/due", webhook_secret=SECRET),
+)
 
 
 class Time:

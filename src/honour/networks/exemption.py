@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from honour.errors import LogContractBroken
-from honour.networks.step_up import EUROPE
+from honour.networks.region import EUROPE
 from honour.records.payment import Payment
 from honour.records.route import Authentication
 
