@@ -70,6 +70,11 @@ def test_figures_add_up_payment_by_payment() -> None:
     assert figures["attempts_per_payment"] == result.attempts.mean()
     assert figures["attempt_approval_rate"] == pytest.approx(result.approved.sum() / result.attempts.sum())
     assert (result.net_margin_minor[~result.approved] == -result.cost_minor[~result.approved]).all()
+    refused = result.renewal & ~result.first_approved & (result.attempts > 0)
+    assert refused.any()
+    assert figures["renewal_recovery_rate"] == result.approved[refused].mean()
+    retries = (result.attempts[refused] - 1).sum()
+    assert figures["retries_per_renewal_recovered"] == pytest.approx(retries / result.approved[refused].sum())
     assert figures["cost_per_approval_minor"] == pytest.approx(result.cost_minor.sum() / result.approved.sum())
 
 

@@ -28,6 +28,7 @@ class Played:
     fraud_loss_minor  (n,) amount and handling of disputes that the merchant bears: a guardrail, not part of the margin
     decided_ms        (n_decisions to attempt,) what the policy says that deciding took
     first_approved    (n,) whether the first attempt was approved
+    renewal           (n,) whether the merchant started it
     created_us        (n,) instants at which the payments began
     rule_violations   attempts that a network's rules forbid
     """
@@ -39,13 +40,19 @@ class Played:
     fraud_loss_minor: Floats
     decided_ms: Floats
     first_approved: npt.NDArray[np.bool_]
+    renewal: npt.NDArray[np.bool_]
     created_us: npt.NDArray[np.int64]
     rule_violations: int
 
     def figures(self) -> dict[str, float]:
-        """Means over the play: rates in [0, 1], money in US cents, latency in milliseconds."""
+        """Means over the play: rates in [0, 1], money in US cents, latency in milliseconds.
+
+        retries_per_renewal_recovered  retries of refused renewals, over those that were approved in the end
+        """
         n_attempts, n_approved = int(self.attempts.sum()), int(self.approved.sum())
         failed_first = ~self.first_approved & (self.attempts > 0)
+        refused = failed_first & self.renewal
+        n_recovered = int(self.approved[refused].sum())
         return {
             "payment_approval_rate": n_approved / len(self.approved),
             "attempt_approval_rate": n_approved / n_attempts if n_attempts else 0.0,
@@ -53,6 +60,8 @@ class Played:
             "cost_per_approval_minor": float(self.cost_minor.sum()) / n_approved if n_approved else float("nan"),
             "attempts_per_payment": n_attempts / len(self.approved),
             "recovery_rate": float(self.approved[failed_first].mean()) if failed_first.any() else float("nan"),
+            "renewal_recovery_rate": n_recovered / int(refused.sum()) if refused.any() else float("nan"),
+            "retries_per_renewal_recovered": float((self.attempts[refused] - 1).sum()) / n_recovered if n_recovered else float("nan"),
             "fraud_loss_minor": float(self.fraud_loss_minor.mean()),
             "decision_ms": float(np.median(self.decided_ms)) if len(self.decided_ms) else 0.0,
             "rule_violations": float(self.rule_violations),
@@ -64,6 +73,7 @@ def play(world: World, *, policy: Policy, step: Callable[[int], None] | None = N
     n = world.scenario.n_payments
     approved, first = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
     attempts = np.zeros(n, dtype=np.int64)
+    renewal = np.array([world.payment(number).initiator == "merchant" for number in range(n)], dtype=np.bool_)
     cost, margin, fraud = np.zeros(n), np.zeros(n), np.zeros(n)
     decided: list[float] = []
     violations = 0
@@ -92,6 +102,7 @@ def play(world: World, *, policy: Policy, step: Callable[[int], None] | None = N
         fraud_loss_minor=fraud,
         decided_ms=np.array(decided),
         first_approved=first,
+        renewal=renewal,
         created_us=np.array([_instant_us(world, number) for number in range(n)], dtype=np.int64),
         rule_violations=violations,
     )

@@ -139,7 +139,16 @@ def compare(played: Mapping[str, Sequence[Played]], *, scenario: str) -> Scorebo
 
 def table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
     """Column names and cells of the scoreboard as text."""
-    columns = ["policy", "payments approved", "net margin, cents", "over best fixed", "gap closed", "attempts", "violations"]
+    columns = [
+        "policy",
+        "payments approved",
+        "net margin, cents",
+        "over best fixed",
+        "gap closed",
+        "attempts",
+        "renewals recovered",
+        "violations",
+    ]
     rows = []
     for row in board.rows:
         closed = row.gap_closed["net_margin_minor"]
@@ -151,6 +160,7 @@ def table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
                 _text(row.over_best_fixed["net_margin_minor"]),
                 "" if closed is None else _text(closed, scale=100.0, unit=" %", digits=0),
                 f"{row.figures['attempts_per_payment'].value:.3f}",
+                f"{row.figures['renewal_recovery_rate'].value:.0%} with {row.figures['retries_per_renewal_recovered'].value:.2f} retries",
                 f"{row.figures['rule_violations'].value:g}",
             ]
         )
