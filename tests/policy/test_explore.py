@@ -20,6 +20,22 @@ def test_propensities_sum_to_one_stay_positive_and_keep_the_budget(values: np.nd
     assert float(np.sum(chosen * (values.max() - values))) <= budget * (1 + 1e-9)
 
 
+@given(VALUES, st.floats(0.001, 1e3), st.floats(0.0, 0.5))
+def test_the_uniform_slice_is_paid_from_the_same_budget(values: np.ndarray, budget: float, share: float) -> None:
+    spread = 1.0 + np.arange(len(values)) % 3
+    chosen = propensities(values, budget_minor=budget, spread=spread, uniform_share=share)
+    gaps = values.max() - values
+    assert chosen.sum() == pytest.approx(1.0, abs=1e-12)
+    assert float(np.sum(chosen * gaps)) <= budget * (1 + 1e-9)
+    mean_gap = float(gaps.mean())
+    kept = share if share * mean_gap <= 0.5 * budget else 0.5 * budget / mean_gap
+    assert chosen.min() >= kept / len(values) * (1 - 1e-9)
+
+
+def test_without_a_budget_there_is_no_uniform_slice_either() -> None:
+    assert propensities(np.array([3.0, 2.0]), budget_minor=0.0, uniform_share=0.5).tolist() == [1.0, 0.0]
+
+
 @given(VALUES)
 def test_without_a_budget_the_best_is_chosen_with_certainty(values: np.ndarray) -> None:
     chosen = propensities(values, budget_minor=0.0)
@@ -45,6 +61,26 @@ def test_draws_of_many_payments_follow_the_logged_propensities() -> None:
     picked = np.bincount([pick(logged, draw=draw_for("salt", f"pay_{at}", 1)) for at in range(n)], minlength=4)
     chi_square = float(np.sum((picked - n * logged) ** 2 / (n * logged)))
     assert chi_square < 16.27  # 99.9 % point of chi-square with 3 degrees of freedom
+
+
+@pytest.mark.truth
+def test_choices_of_many_different_decisions_follow_what_was_logged_with_each() -> None:
+    """100,000 decisions with values, uncertainty, budget and number of candidates of their own; by logged propensity, in 20 bins."""
+    luck = np.random.default_rng(7)
+    expected, variance, seen = np.zeros(20), np.zeros(20), np.zeros(20)
+    for at in range(100_000):
+        k = int(luck.integers(2, 9))
+        values, spread = luck.normal(100.0, 20.0, k), luck.exponential(5.0, k)
+        logged = propensities(values, budget_minor=float(luck.exponential(5.0)), spread=spread, uniform_share=0.005)
+        chosen = pick(logged, draw=draw_for("salt", f"pay_{at}", 1))
+        bins = np.minimum(19, (np.sqrt(logged) * 20).astype(int))  # Finer where propensities are small.
+        np.add.at(expected, bins, logged)
+        np.add.at(variance, bins, logged * (1.0 - logged))
+        seen[bins[chosen]] += 1.0
+    filled = variance > 5.0
+    chi_square = float(np.sum((seen[filled] - expected[filled]) ** 2 / variance[filled]))
+    assert filled.sum() >= 12
+    assert chi_square < 45.31  # 99.9 % point with 20 degrees of freedom; bins are nearly independent, so this errs on the safe side.
 
 
 def test_a_draw_depends_on_salt_payment_and_attempt_and_on_nothing_else() -> None:

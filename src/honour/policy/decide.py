@@ -152,7 +152,8 @@ def _by_value(asked: Asked, *, draw: float, outlook: Outlook, planned: Plan | No
         return Decided("stop", None, Reason(code="not_worth_attempting", detail=detail), ranking)
     critical = asked.terms.critical_from_minor
     budget_minor = asked.terms.exploration_budget_minor if critical is None or payment.amount_minor < critical else 0.0
-    probabilities = propensities(values, budget_minor=budget_minor, spread=outlook.spread)
+    share = asked.terms.uniform_share
+    probabilities = propensities(values, budget_minor=budget_minor, spread=outlook.spread, uniform_share=share)
     at = pick(probabilities, draw=draw)
     ranking = _ranking(considered, eligible, outlook=outlook, chosen=probabilities)
     return Decided("attempt", _chosen(eligible[at], float(probabilities[at])), _why(payment, eligible, outlook, at, trouble=why), ranking)

@@ -3,7 +3,8 @@
 Inverse-gap weighting (Foster and Rakhlin 2020, Beyond UCB, arXiv 2002.04926): with v* the best of K values, every other candidate i gets
 1 / (K + gamma (v* - v_i) / u_i) and the best keeps the rest. gamma is the smallest one with which the expected loss,
 the sum of propensity x gap, stays within the budget. u_i is how uncertain its value is against the average candidate: what is known
-already is not bought again, and a route that may have recovered is probed.
+already is not bought again, and a route that may have recovered is probed. A small share of choices is even over all candidates, so
+that models of later generations learn from more than what the present one likes (uniform slice); it is paid from the same budget.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ _STEPS_MAX = 100
 _WEIGHT_MAX = 10.0
 
 
-def propensities(values: Floats, *, budget_minor: float, spread: Floats | None = None) -> Floats:
+def propensities(values: Floats, *, budget_minor: float, spread: Floats | None = None, uniform_share: float = 0.0) -> Floats:
     """Probability of choosing each candidate: (K,) values in minor units to (K,) that sum to 1.
 
-    budget_minor  most expected loss, minor units; 0 puts everything on the best (the first of equals)
-    spread        (K,) standard deviations of what is not known of the values; None when all are alike
+    budget_minor   most expected loss, minor units; 0 puts everything on the best (the first of equals)
+    spread         (K,) standard deviations of what is not known of the values; None when all are alike
+    uniform_share  share of choices that is even over all candidates, below 1; less where it would take more than half the budget
 
     >>> propensities(np.array([10.0, 4.0, 7.0]), budget_minor=0.0).tolist()
     [1.0, 0.0, 0.0]
@@ -39,9 +41,10 @@ def propensities(values: Floats, *, budget_minor: float, spread: Floats | None =
     chosen = [0.0] * len(worth)
     if budget_minor > 0.0 and len(worth) > 1:
         gaps = [worth[best] - value for value in worth]
-        weights = _weights(spread, n=len(worth))
-        gamma = _gamma(gaps, weights, n=len(worth), budget_minor=budget_minor)
-        chosen = [1.0 / (len(worth) + gamma * gap / weight) for gap, weight in zip(gaps, weights, strict=True)]
+        n, weights, even_minor = len(worth), _weights(spread, n=len(worth)), sum(gaps) / len(worth)
+        even = min(uniform_share, 0.5 * budget_minor / even_minor) if even_minor > 0.0 else uniform_share
+        gamma = _gamma(gaps, weights, n=n, budget_minor=(budget_minor - even * even_minor) / (1.0 - even))
+        chosen = [even / n + (1.0 - even) / (n + gamma * gap / weight) for gap, weight in zip(gaps, weights, strict=True)]
         chosen[best] = 0.0
     chosen[best] = 1.0 - sum(chosen)
     return np.array(chosen)

@@ -60,6 +60,7 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     margin_bps                 worth of an approval, basis points of the amount
     exploration_budget_minor   expected loss allowed per payment for learning; 0 means never explore
+    uniform_share              share of payments that are explored evenly over all candidates, within that budget
     critical_from_minor        payments of this amount or more are never explored, minor units
     retry_horizon_days         a payment is given up this long after its first attempt
     retry_pause_hours          least hours between two attempts of a payment that the merchant started, after an issuer's refusal
@@ -73,6 +74,7 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mcc: Annotated[str, msgspec.Meta(pattern="^[0-9]{4}$")] | None = None
     margin_bps: NonNegative = 1000.0
     exploration_budget_minor: NonNegative = 0.0
+    uniform_share: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.005
     critical_from_minor: NonNegative | None = None
     retry_horizon_days: Annotated[int, msgspec.Meta(ge=0, le=120)] = 14
     retry_pause_hours: NonNegative = 1.0
