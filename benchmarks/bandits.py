@@ -51,6 +51,7 @@ class _FastLayer:
         self._waiting: deque[Payment] = deque()
 
     def update(self, arm: int, *, reward: float) -> None:
+        """Fold the reward of the pull that was made longest ago."""
         self._layer.update(
             self._waiting.popleft(),
             self._routes[arm],
@@ -71,6 +72,7 @@ class FastLayerThompson(_FastLayer):
     """A normal draw for each arm."""
 
     def scores(self) -> NDArray[np.float64]:
+        """A draw for each arm."""
         p, sd = self._corrected()
         return p + sd * self._luck.standard_normal(len(p))
 
@@ -79,6 +81,7 @@ class FastLayerInverseGap(_FastLayer):
     """One arm by inverse-gap weighting, as decisions draw theirs."""
 
     def scores(self) -> NDArray[np.float64]:
+        """1 for the arm that was drawn."""
         p, sd = self._corrected()
         chosen = propensities(p * WORTH_MINOR, budget_minor=BUDGET_MINOR, spread=sd * WORTH_MINOR)
         return np.eye(len(p))[pick(chosen, draw=self._luck.random())]
