@@ -18,6 +18,7 @@ from honour.records.payment import Card, Payment
 from honour.records.route import Merchant, Route
 from honour.records.settings import PolicySettings, Settings
 from honour.serving.hot_path import Engine
+from honour.serving.metrics import Metrics
 from honour.stores.memory import MemoryLog
 
 START_US = 1_772_366_400_000_000
@@ -110,3 +111,11 @@ def test_folding_the_log_again_gives_the_same_state_and_the_layer_can_be_switche
 @pytest.mark.parametrize("part", ["p_model", "p_approve"])
 def test_a_decision_says_what_the_model_and_the_correction_gave(part: str) -> None:
     assert all(isinstance(getattr(each, part), float) for each in Play().go(1)[0].ranking)
+
+
+def test_trouble_is_told_to_operations() -> None:
+    play = Play()
+    play.go(300)
+    assert "honour_trouble{" not in Metrics(play.engine).text().decode()
+    play.go(200, broken="acq_0")
+    assert 'honour_trouble{kind="route",name="acq_0"}' in Metrics(play.engine).text().decode()

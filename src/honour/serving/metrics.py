@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from honour.records.decision import Decision
 from honour.serving.hot_path import Engine
 from honour.serving.push import DuePush
 
+TROUBLES_MAX = 100
+"""Most troubles told at once: in a general outage the list says no more than its first hundred."""
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
@@ -34,6 +36,7 @@ class Metrics:
         self.waiting = Gauge("honour_log_waiting", "Requests that wait until their events are durable", registry=self.registry)
         self.registry.register(_Failures(engine))
         self.registry.register(_UnknownCodes(engine))
+        self.registry.register(_Troubles(engine))
 
     def follow(self, push: DuePush) -> None:
         """Count what is pushed, too."""
@@ -107,4 +110,18 @@ class _UnknownCodes:
         family = CounterMetricFamily("honour_unknown_codes", "Answers whose code no table knows", labels=["network", "signal", "code"])
         for labels, n in sorted(self._engine.state.retries.unknown.items()):
             family.add_metric(list(labels), n)
+        return [family]
+
+
+class _Troubles:
+    """What the fast layer believes to be broken, at the instant of asking."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """Probability of trouble by kind and name of what is in it; nothing while all is well."""
+        family = GaugeMetricFamily("honour_trouble", "Probability that this is in trouble, of what probably is", labels=["kind", "name"])
+        for trouble in self._engine.state.fast.troubles(at_us=self._engine.now_us)[:TROUBLES_MAX]:
+            family.add_metric([trouble.kind, trouble.name], trouble.p)
         return [family]
