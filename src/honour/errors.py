@@ -4,6 +4,8 @@
     ├── BadInput             the caller sent something that is not allowed (HTTP 422, exit 2)
     │   ├── CardNumberRefused    a card number was found; nothing of it is kept
     │   └── MappingBroken        an import mapping does not fit its file
+    ├── KeyRefused           no API key, or one that is not known (HTTP 401)
+    ├── NotPermitted         the API key may not do this, or not for this merchant (HTTP 403)
     ├── BadSettings          honour.toml or an environment variable is wrong (exit 2)
     ├── UnknownReference     an outcome or dispute names a decision that is not in the log (HTTP 404)
     ├── Contradiction        a report contradicts one that stands (HTTP 409)
@@ -54,6 +56,20 @@ class MappingBroken(BadInput):
     """An import mapping names a column, value or zone that does not exist in the file it is used on."""
 
     anchor = "mapping-broken"
+
+
+class KeyRefused(HonourError):
+    """A request carries no API key, or one that is not known; nothing of it was read."""
+
+    anchor = "key-refused"
+    exit_code = 2
+
+
+class NotPermitted(HonourError):
+    """The API key of a request may not do this, or not for this merchant."""
+
+    anchor = "not-permitted"
+    exit_code = 2
 
 
 class BadSettings(HonourError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from honour import __version__
-from honour.cli import data, features, models, networks, retries, service, world
+from honour.cli import data, features, keys, models, networks, retries, service, world
 
 app = typer.Typer(
     name="honour",
@@ -30,6 +30,7 @@ app.command("serve")(service.serve)
 app.command("simulate")(world.simulate)
 app.command("scoreboard")(world.scoreboard)
 app.add_typer(retries.app, name="retries")
+app.add_typer(keys.app, name="keys")
 app.command("explain-code")(networks.explain_code)
 app.command("doctor")(service.doctor)
 

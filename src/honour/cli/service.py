@@ -30,7 +30,7 @@ def serve(
 
     Without a bundle every decision takes the static order and says "stage": "fallback". Readable API documentation is at /docs.
     """
-    path = _config_of(config, data)
+    path = config_of(config, data)
 
     def load() -> Settings:
         return load_settings(path, data_dir=data)
@@ -93,7 +93,7 @@ def doctor(
     json: bool = typer.Option(False, "--json", help="Print the findings as one JSON object."),
 ) -> None:
     """Is this installation, configuration and store sound? Exits with 1 when something needs mending."""
-    findings = examine(_config_of(config, data), data_dir=data)
+    findings = examine(config_of(config, data), data_dir=data)
     if json:
         show.as_json({"sound": all(finding.ok for finding in findings), "findings": findings})
     else:
@@ -103,7 +103,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _config_of(config: Path | None, data: Path | None) -> Path | None:
+def config_of(config: Path | None, data: Path | None) -> Path | None:
     """The configuration that was named, else honour.toml in the data folder, else in the current one, else none."""
     candidates = [data / "honour.toml"] if data is not None else [Path("honour.toml")]
     return config or next((path for path in candidates if path.exists()), None)

@@ -12,6 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from honour.cli.access import check_keys, with_tls_files
 from honour.cli.code_map import with_code_maps
 from honour.errors import BadSettings
 from honour.features.catalogue import OWN_FILES
@@ -41,7 +42,7 @@ def load_settings(path: Path | None, *, environment: Mapping[str, str] | None = 
         settings = msgspec.structs.replace(settings, data=msgspec.structs.replace(settings.data, dir=str(data_dir)))
     _check_references(settings, where)
     _check_own_features(settings, path)
-    return with_code_maps(settings, path=path, where=where)
+    return with_tls_files(with_code_maps(settings, path=path, where=where), path=path, where=where)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -151,6 +152,7 @@ def _check_references(settings: Settings, where: str) -> None:
                 raise BadSettings(f"{where}: routes[{index}].currencies: {currency!r} is no ISO 4217 currency.")
         _check_country(route.country, f"{where}: routes[{index}].country")
     _check_webhook(settings, where)
+    check_keys(settings, where)
     for merchant_id, merchant in settings.merchants.items():
         _check_country(merchant.country, f"{where}: merchants.{merchant_id}.country")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from heapq import merge
 from itertools import islice
 
 import msgspec
@@ -42,6 +43,7 @@ class DueRetries:
     def __init__(self) -> None:
         self._waits: dict[str, DueRetry] = {}
         self._order: list[Place] = []
+        self._order_of: dict[str, list[Place]] = {}  # The same for each merchant.
         self._last_us = 0
 
     def __len__(self) -> int:
@@ -78,9 +80,16 @@ class DueRetries:
         """How many are due before an instant."""
         return bisect_left(self._order, (before_us, ""))
 
-    def before(self, before_us: int, *, after: Place | None = None, n_max: int) -> list[DueRetry]:
-        """Those due before an instant, the earliest first, at most `n_max`; `after` goes on behind one that was told already."""
-        return list(islice(self._from(after, before_us), n_max))
+    def before(self, before_us: int, *, after: Place | None = None, n_max: int, merchants: Collection[str] | None = None) -> list[DueRetry]:
+        """Those due before an instant, the earliest first, at most `n_max`.
+
+        after      goes on behind one that was told already
+        merchants  only theirs; None is every merchant
+        """
+        if merchants is None:
+            return list(islice(self._from(self._order, after, before_us), n_max))
+        each = [self._from(self._order_of[one], after, before_us) for one in merchants if one in self._order_of]
+        return list(islice(merge(*each, key=lambda one: one.place), n_max))
 
     def to_bytes(self) -> bytes:
         """The fold as MessagePack."""
@@ -93,13 +102,15 @@ class DueRetries:
         due._last_us, waits = msgspec.msgpack.decode(data, type=tuple[int, list[DueRetry]])
         due._waits = {one.payment_id: one for one in waits}
         due._order = [one.place for one in waits]
+        for one in waits:
+            due._order_of.setdefault(one.merchant_id, []).append(one.place)
         return due
 
-    def _from(self, after: Place | None, before_us: int) -> Iterator[DueRetry]:
-        begins = bisect_left(self._order, (after[0], f"{after[1]}\0")) if after is not None else 0
-        for index in range(begins, self.n_before(before_us)):
-            if not self._is_over(self._order[index]):
-                yield self._waits[self._order[index][1]]
+    def _from(self, order: list[Place], after: Place | None, before_us: int) -> Iterator[DueRetry]:
+        begins = bisect_left(order, (after[0], f"{after[1]}\0")) if after is not None else 0
+        for index in range(begins, bisect_left(order, (before_us, ""))):
+            if not self._is_over(order[index]):
+                yield self._waits[order[index][1]]
 
     def _is_over(self, place: Place) -> bool:
         return place[0] < self._last_us - OVERDUE_US
@@ -107,7 +118,12 @@ class DueRetries:
     def _add(self, one: DueRetry) -> None:
         self._waits[one.payment_id] = one
         insort(self._order, one.place)
+        insort(self._order_of.setdefault(one.merchant_id, []), one.place)
 
     def _drop(self, payment_id: str) -> None:
         if (known := self._waits.pop(payment_id, None)) is not None:
             del self._order[bisect_left(self._order, known.place)]
+            theirs = self._order_of[known.merchant_id]
+            del theirs[bisect_left(theirs, known.place)]
+            if not theirs:
+                del self._order_of[known.merchant_id]

@@ -96,6 +96,16 @@ class PaymentBook:
         if (known := self._find(payment.payment_id)) is not None:
             self._check_merchant(payment, known)
 
+    def merchant_of(self, payment_id: str) -> str | None:
+        """Whose payment it is, or None where that is not known."""
+        known = self._find(payment_id)
+        return known.merchant_id if known is not None else None
+
+    def merchant_of_decision(self, decision_id: str) -> str | None:
+        """Whose decision to attempt it is, or None where that is not known."""
+        payment_id = self._payment_of.get(f"decision:{decision_id}")
+        return self.merchant_of(payment_id) if payment_id is not None else None
+
     def history(self, payment_id: str) -> History:
         """What was answered on the payment so far."""
         known = self._find(payment_id)
@@ -200,10 +210,7 @@ class PaymentBook:
         payment_id = self._payment_of.get(f"decision:{decision_id}")
         known = self._find(payment_id) if payment_id is not None else None
         if payment_id is None or known is None:
-            raise UnknownReference(
-                f"decision_id {decision_id!r} names no decision to attempt. Report outcomes only for decisions whose action was "
-                "attempt, within 120 days; report attempts that Honour did not choose to /v1/attempts."
-            )
+            raise unknown_decision(decision_id)
         return payment_id, known.decisions[decision_id]
 
     def _known(self, payment_id: str, *, arrived_us: int) -> _Payment:
@@ -259,6 +266,19 @@ class PaymentBook:
 
 def _p_model(decision: Decision, candidate: Candidate) -> float | None:
     return next((one.p_model for one in decision.ranking if (one.route, one.authentication, one.credential) == candidate), None)
+
+
+def unknown_decision(decision_id: str) -> UnknownReference:
+    """What is said of a decision that is not there."""
+    return UnknownReference(
+        f"decision_id {decision_id!r} names no decision to attempt. Report outcomes only for decisions whose action was "
+        "attempt, within 120 days; report attempts that Honour did not choose to /v1/attempts."
+    )
+
+
+def unknown_payment(payment_id: str) -> UnknownReference:
+    """What is said of a payment that is not there."""
+    return UnknownReference(f"payment_id {payment_id!r} names no payment in the log. Report the payment_id that was decided on.")
 
 
 def same_attempt(attempt: Attempt, *, payment_id: str, stands: AttemptFacts) -> bool:

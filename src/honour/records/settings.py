@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from honour.records.api_key import ApiKey
 from honour.records.attempt import Code
 from honour.records.payment import Identifier
 from honour.records.route import Merchant, Route
@@ -37,12 +38,20 @@ class ServingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The HTTP service: where it listens and what it accepts.
 
     body_bytes_max  largest body of one request; bulk_bytes_max the same for POST /v1/events
+    keys            who may ask what; keys_required None asks for one where there are keys, and where others can reach the service
+    tls_certificate  file with the certificate and its chain, PEM; tls_key with its private key
+    tls_client_ca   file with the authorities whose certificates callers must show; absent, they need none
     """
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     body_bytes_max: PositiveInt = 262_144
     bulk_bytes_max: PositiveInt = 67_108_864
+    keys: tuple[ApiKey, ...] = ()
+    keys_required: bool | None = None
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
 
 
 class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,24 +6,29 @@ import asyncio
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
+from starlette.types import Scope as Asgi
 
 from honour.errors import HonourError, LogUnavailable
-from honour.records.attempt import Attempt, Outcome
+from honour.records.api_key import Scope
+from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.serving import wire
 from honour.serving.body import Disconnected, Headers, HttpRefused, check_type, lines_of, whole_body
 from honour.serving.durable import Waiting
 from honour.serving.hot_path import Answered, Durable, Engine
+from honour.serving.isolation import reported
+from honour.serving.keys import ANYBODY, Holder, KeyRing
 from honour.serving.metrics import Metrics
-from honour.serving.pages import pages
+from honour.serving.pages import HOLDER, pages, scope_of
 from honour.serving.push import DuePush
 from honour.serving.security import refuse_in_url
 from honour.serving.wire import BulkLine, BulkResult, Problem
 
-Handler = Callable[[Receive, Headers], Awaitable[bytes]]
+Handler = Callable[[Receive, Headers, Holder], Awaitable[bytes]]
 
 _log = structlog.get_logger("honour")
 _REFUSALS_SHOWN = 1_000
@@ -34,42 +39,48 @@ _BULK_WAIT = 2_000
 
 
 class Service:
-    """An ASGI application around one engine."""
+    """An ASGI application around one engine.
 
-    def __init__(self, engine: Engine) -> None:
+    host  address it listens on: where others can reach it, requests need a key
+    """
+
+    def __init__(self, engine: Engine, *, host: str = "127.0.0.1") -> None:
         self.engine = engine
+        self._ring = KeyRing(host=host)
         self.metrics = Metrics(engine)
         self.waiting = Waiting()
         self.push = DuePush(engine)
         self.metrics.follow(self.push)
         self.metrics.waiting.set_function(lambda: float(self.waiting.n))
         self._pages = pages(engine, metrics_text=self.metrics.text, problem_of=self.problem_of)
-        self._posts: dict[str, Handler] = {
-            "/v1/decisions": self._decide,
-            "/v1/outcomes": self._outcome,
-            "/v1/attempts": self._attempt,
-            "/v1/disputes": self._dispute,
-            "/v1/events": self._bulk,
+        self._posts: dict[str, tuple[Handler, Scope]] = {
+            "/v1/decisions": (self._decide, "decide"),
+            "/v1/outcomes": (self._outcome, "report"),
+            "/v1/attempts": (self._attempt, "report"),
+            "/v1/disputes": (self._dispute, "report"),
+            "/v1/events": (self._bulk, "report"),
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Asgi, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._pages(scope, receive, send)
             return
-        handler = self._posts.get(scope["path"])
-        if handler is not None and scope["method"] == "POST" and not scope["query_string"]:
-            await self._answer(handler, scope, receive, send)
+        post = self._posts.get(scope["path"])
+        if post is not None and scope["method"] == "POST" and not scope["query_string"]:
+            await self._answer(post, scope, receive, send)
             return
         try:
             refuse_in_url(scope["path"], scope["query_string"])
+            if post is None:
+                scope[HOLDER] = self._reader(scope)
         except HonourError as error:
             await _send(send, self.problem_of(error))
             return
-        if handler is None:
+        if post is None:
             await self._pages(scope, receive, send)
         elif scope["method"] == "POST":
-            await self._answer(handler, scope, receive, send)
+            await self._answer(post, scope, receive, send)
         else:
             problem = wire.plain_problem(405, title="Method Not Allowed", detail=f"{scope['path']} takes POST only.")
             self.metrics.refused(405, "method-not-allowed")
@@ -96,11 +107,19 @@ class Service:
             _log.error("not_ready", why=why)
             self.engine.stop(self.engine.log.why_unavailable or why)
 
-    async def _answer(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+    def _reader(self, scope: Asgi) -> Holder:
+        if (needed := scope_of(scope["path"])) is None:
+            return ANYBODY
+        headers, settings = dict(scope["headers"]), self.engine.settings
+        return self._ring.holder(headers, settings=settings, scope=needed, every_merchant=not scope["path"].startswith("/v1/payments"))
+
+    async def _answer(self, post: tuple[Handler, Scope], scope: Asgi, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
+        handler, needed = post
         answer: bytes | Problem
         try:
-            answer = await handler(receive, dict(scope["headers"]))
+            headers = dict(scope["headers"])
+            answer = await handler(receive, headers, self._ring.holder(headers, settings=self.engine.settings, scope=needed))
         except Disconnected:
             return
         except Exception as error:  # The last line: every error leaves as a problem document.
@@ -108,22 +127,24 @@ class Service:
         self.metrics.took(scope["path"], time.perf_counter() - started)
         await _send(send, answer)
 
-    async def _decide(self, receive: Receive, headers: Headers) -> bytes:
-        answered = self.engine.decide(wire.parse_request(await self._body(receive, headers)))
+    async def _decide(self, receive: Receive, headers: Headers, holder: Holder) -> bytes:
+        request = wire.parse_request(await self._body(receive, headers))
+        holder.check_merchant(request.payment.merchant_id)
+        answered = self.engine.decide(request)
         if answered.is_news:
             self.metrics.decided(answered.answer)
         return await self._when_durable(answered)
 
-    async def _outcome(self, receive: Receive, headers: Headers) -> bytes:
-        return await self._when_durable(self._report(wire.parse_outcome(await self._body(receive, headers))))
+    async def _outcome(self, receive: Receive, headers: Headers, holder: Holder) -> bytes:
+        return await self._when_durable(self._report(wire.parse_outcome(await self._body(receive, headers)), holder))
 
-    async def _attempt(self, receive: Receive, headers: Headers) -> bytes:
-        return await self._when_durable(self._report(wire.parse_attempt(await self._body(receive, headers))))
+    async def _attempt(self, receive: Receive, headers: Headers, holder: Holder) -> bytes:
+        return await self._when_durable(self._report(wire.parse_attempt(await self._body(receive, headers)), holder))
 
-    async def _dispute(self, receive: Receive, headers: Headers) -> bytes:
-        return await self._when_durable(self._report(wire.parse_dispute(await self._body(receive, headers))))
+    async def _dispute(self, receive: Receive, headers: Headers, holder: Holder) -> bytes:
+        return await self._when_durable(self._report(wire.parse_dispute(await self._body(receive, headers)), holder))
 
-    async def _bulk(self, receive: Receive, headers: Headers) -> bytes:
+    async def _bulk(self, receive: Receive, headers: Headers, holder: Holder) -> bytes:
         """Good lines are kept whatever the others are; the answer leaves when all of them are durable."""
         self._check_ready()
         check_type(headers, ("ndjson", "jsonl", "jsonlines", "json"), advice="Send application/x-ndjson, one JSON object a line.")
@@ -132,7 +153,7 @@ class Service:
         newest: Durable | None = None
         async for number, line in self._lines(receive, headers):
             try:
-                answered = self._report(wire.parse_line(line))
+                answered = self._report(wire.parse_line(line), holder)
                 newest = answered.durable or newest
                 accepted += 1
                 repeated += not answered.is_news
@@ -150,20 +171,20 @@ class Service:
         await self.waiting.until(newest)
         return wire.render(BulkResult(accepted=accepted, repeated=repeated, refused=n_refused, refusals=tuple(refusals)))
 
-    def _report(self, report: wire.Report) -> Answered[Any]:
-        answered: Answered[Any]
-        if isinstance(report, Outcome):
-            answered = self.engine.report_outcome(report)
-        elif isinstance(report, Attempt):
-            answered = self.engine.report_attempt(report)
-        else:
-            answered = self.engine.report_dispute(report)
-            if answered.is_news:
-                self.metrics.disputed()
+    def _report(self, report: wire.Report, holder: Holder) -> Answered[Any]:
+        answered = reported(report, holder=holder, engine=self.engine, take=partial(self._take, report))
+        if not answered.is_news:
             return answered
-        if answered.is_news:
+        if isinstance(report, Dispute):
+            self.metrics.disputed()
+        else:
             self.metrics.answered(report.status, route=answered.route, source="decision" if isinstance(report, Outcome) else "attempt")
         return answered
+
+    def _take(self, report: wire.Report) -> Answered[Any]:
+        if isinstance(report, Outcome):
+            return self.engine.report_outcome(report)
+        return self.engine.report_attempt(report) if isinstance(report, Attempt) else self.engine.report_dispute(report)
 
     async def _when_durable(self, answered: Answered[Any]) -> bytes:
         body = wire.render(answered.answer)
@@ -191,10 +212,10 @@ class Service:
 
 async def _send(send: Send, answer: bytes | Problem, *, extra: list[tuple[bytes, bytes]] | None = None) -> None:
     status, kind, body = 200, b"application/json", answer
+    told = list(extra or ())
     if isinstance(answer, Problem):
         status, kind, body = answer.status, b"application/problem+json", wire.render(answer)
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *(extra or ())]  # type: ignore[arg-type]  # bytes by now
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
+        told += [(name.encode(), value.encode()) for name, value in wire.headers_of(answer).items()]
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *told]  # type: ignore[arg-type]  # bytes by now
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

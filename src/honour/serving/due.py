@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import msgspec
@@ -49,14 +49,14 @@ def told(one: Waiting) -> DueRetry:
     )
 
 
-def listed(due: DueRetries, *, before_us: int, after: Place | None, n_max: int) -> DueList:
-    """One page of what is due before an instant."""
-    found = due.before(before_us, after=after, n_max=n_max + 1)
+def listed(due: DueRetries, *, before_us: int, after: Place | None, n_max: int, merchants: Collection[str] | None = None) -> DueList:
+    """One page of what is due before an instant; of these merchants, or of every one."""
+    found = due.before(before_us, after=after, n_max=n_max + 1, merchants=merchants)
     more = len(found) > n_max
     return DueList(due=tuple(told(one) for one in found[:n_max]), next=_written(found[n_max - 1].place) if more else None)
 
 
-def answered(due: DueRetries, query: Mapping[str, str], *, now_us: int) -> DueList:
+def answered(due: DueRetries, query: Mapping[str, str], *, now_us: int, merchants: Collection[str] | None = None) -> DueList:
     """The page that a query asks for; without `due_before`, what is due now."""
     for name in query:
         if name not in QUERY:
@@ -66,7 +66,7 @@ def answered(due: DueRetries, query: Mapping[str, str], *, now_us: int) -> DueLi
         raise BadInput(f"a number from 1 to {LISTED_MAX} is expected.", path="limit")
     before_us = now_us if (text := query.get("due_before")) is None else _instant_us(text)
     after = _read(query["after"]) if "after" in query else None
-    return listed(due, before_us=before_us, after=after, n_max=int(limit))
+    return listed(due, before_us=before_us, after=after, n_max=int(limit), merchants=merchants)
 
 
 def _instant_us(text: str) -> int:

@@ -20,10 +20,10 @@ import structlog
 from numpy.typing import NDArray
 
 from honour.approval.retry_model import RetryModel
-from honour.errors import BadInput, LogContractBroken, LogUnavailable, UnknownReference
+from honour.errors import BadInput, LogContractBroken, LogUnavailable
 from honour.networks.code_map import translated
 from honour.networks.retry_limit import Allowed
-from honour.outcomes.match import facts_of, same_attempt, same_dispute
+from honour.outcomes.match import facts_of, same_attempt, same_dispute, unknown_payment
 from honour.outcomes.state import State
 from honour.policy.decide import Decided, decide
 from honour.policy.eligible import Considered, consider
@@ -46,6 +46,7 @@ from honour.records.event import (
 from honour.records.instant import EPOCH, from_us, to_us
 from honour.records.payment import Payment
 from honour.records.settings import Settings
+from honour.serving.keys import without_secrets
 from honour.stores.port import EventLog
 
 Answer = TypeVar("Answer")
@@ -233,15 +234,13 @@ class Engine:
         if stands is not None:
             return Answered(stands, self._newest, is_news=False)
         if dispute.payment_id not in self.state.book and not self.log.story(dispute.payment_id):
-            raise UnknownReference(
-                f"payment_id {dispute.payment_id!r} names no payment in the log. Report the payment_id that was decided on."
-            )
+            raise unknown_payment(dispute.payment_id)
         return Answered(dispute, self._take_in(DisputeReported(dispute=dispute), arrived_us=self._clock_us()))
 
     def take_settings(self, settings: Settings) -> Durable:
         """Decide by these settings from now on; they are written to the log, without their secrets."""
         self._check_ready()
-        durable = self._take_in(SettingsTaken(settings=_without_secrets(settings)), arrived_us=self.log.last_arrived_us)
+        durable = self._take_in(SettingsTaken(settings=without_secrets(settings)), arrived_us=self.log.last_arrived_us)
         self.settings = settings
         return durable
 
@@ -362,9 +361,3 @@ def _decision_id(payment_id: str, *, seq: int, salt: str) -> str:
 @lru_cache(maxsize=8)
 def _key(salt: str) -> bytes:
     return hashlib.sha256(salt.encode()).digest()
-
-
-def _without_secrets(settings: Settings) -> Settings:
-    """The settings as the log may hold them: the salt and the key of signatures are secrets."""
-    policy, retries = msgspec.structs.replace(settings.policy, salt=""), msgspec.structs.replace(settings.retries, webhook_secret=None)
-    return msgspec.structs.replace(settings, policy=policy, retries=retries)

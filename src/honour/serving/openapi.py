@@ -11,6 +11,7 @@ import msgspec
 from honour import __version__
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision, DecisionRequest
+from honour.records.settings import Settings
 from honour.serving.due import QUERY, DueList
 from honour.serving.story import Health, Story
 from honour.serving.wire import KINDS, AttemptLine, BulkResult, DisputeLine, OutcomeLine, Problem
@@ -52,6 +53,8 @@ _POSTS: tuple[tuple[str, type, type, str], ...] = (
 )
 _REFUSALS = {
     "400": "The body is no JSON",
+    "401": "No API key, or one that is not known, where one is needed",
+    "403": "The API key may not do this, or not for this merchant",
     "404": "The report names something the log does not hold",
     "409": "Contradicts what stands",
     "413": "Body too large",
@@ -84,6 +87,7 @@ def document() -> dict[str, Any]:
         DueList,
         Story,
         Health,
+        Settings,
     ]
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schema_of = dict(zip(kinds, schemas, strict=True))
@@ -104,6 +108,8 @@ def document() -> dict[str, Any]:
     story = _operation("/v1/payments/{payment_id}", "Everything the log holds of one payment, with why.", schema_of[Story], refusals)
     story["parameters"] = [{"name": "payment_id", "in": "path", "required": True, "schema": {"type": "string"}}]
     paths["/v1/payments/{payment_id}"] = {"get": story}
+    in_force = "The settings in force, without their secrets."
+    paths["/v1/settings"] = {"get": _operation("/v1/settings", in_force, schema_of[Settings], refusals)}
     for path, summary in (("/healthz", "The process lives."), ("/readyz", "The service accepts work.")):
         paths[path] = {"get": _operation(path, summary, schema_of[Health], {"503": refusals["503"]})}
     text = {"200": {"description": "Prometheus exposition format", "content": {"text/plain": {"schema": {"type": "string"}}}}}
@@ -116,7 +122,8 @@ def document() -> dict[str, Any]:
             "description": "What should happen next to a card payment: attempt it now, and how; wait; or stop, and why.",
         },
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"key": []}, {}],
     }
 
 

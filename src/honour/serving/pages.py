@@ -14,13 +14,26 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from honour.errors import HonourError, LogUnavailable, UnknownReference
+from honour.records.api_key import Scope
 from honour.serving import openapi, wire
 from honour.serving.due import answered
 from honour.serving.hot_path import Engine
+from honour.serving.isolation import told_to
+from honour.serving.keys import Holder, without_secrets
 from honour.serving.story import Health, Story, told
 from honour.serving.wire import Problem
 
+HOLDER = "honour.holder"
+"""Where the scope of a request says who asks (`serving.keys.Holder`)."""
 _PROBLEM = "application/problem+json"
+_OPEN = frozenset(("/healthz", "/readyz", "/openapi.json", "/docs"))
+
+
+def scope_of(path: str) -> Scope | None:
+    """What a key must be allowed for a GET; None where nobody needs one. What is not named here needs the most."""
+    if path in _OPEN:
+        return None
+    return "read" if path == "/metrics" or path.startswith("/v1/payments") else "administer"
 
 
 def pages(engine: Engine, *, metrics_text: Callable[[], bytes], problem_of: Callable[[Exception], Problem]) -> Starlette:
@@ -30,19 +43,23 @@ def pages(engine: Engine, *, metrics_text: Callable[[], bytes], problem_of: Call
     """
 
     async def payment(request: Request) -> Response:
-        return _json(await _story(engine, request.path_params["payment_id"]))
+        return _json(await _story(engine, request.path_params["payment_id"], holder=request.scope[HOLDER]))
 
     async def due(request: Request) -> Response:
         if (why := engine.why_not_ready) is not None:
             raise LogUnavailable(f"what is due is not known at present: {why}.")
-        return _json(answered(engine.state.due, request.query_params, now_us=engine.now_us))
+        merchants = request.scope[HOLDER].merchants
+        return _json(answered(engine.state.due, request.query_params, now_us=engine.now_us, merchants=merchants))
+
+    async def settings(_request: Request) -> Response:
+        return _json(without_secrets(engine.settings))
 
     async def healthz(_request: Request) -> Response:
         return _json(Health(status="alive"))
 
     async def readyz(_request: Request) -> Response:
         if (why := engine.why_not_ready) is not None:
-            return _problem(wire.problem_of(LogUnavailable(f"nothing can be kept at present: {why}.")), {"retry-after": "1"})
+            return _problem(wire.problem_of(LogUnavailable(f"nothing can be kept at present: {why}.")))
         return _json(Health(status="ready", bundle=engine.bundle_id))
 
     async def metrics(_request: Request) -> Response:
@@ -60,6 +77,7 @@ def pages(engine: Engine, *, metrics_text: Callable[[], bytes], problem_of: Call
     routes = [
         Route("/v1/payments", due),
         Route("/v1/payments/{payment_id:path}", payment),
+        Route("/v1/settings", settings),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),
@@ -69,8 +87,8 @@ def pages(engine: Engine, *, metrics_text: Callable[[], bytes], problem_of: Call
     return Starlette(routes=routes, exception_handlers={HonourError: refused, HTTPException: _of_http, Exception: refused})
 
 
-async def _story(engine: Engine, payment_id: str) -> Story:
-    events = await asyncio.to_thread(engine.log.story, payment_id)
+async def _story(engine: Engine, payment_id: str, *, holder: Holder) -> Story:
+    events = told_to(holder, await asyncio.to_thread(engine.log.story, payment_id))
     if not events:
         raise UnknownReference(f"payment_id {payment_id!r} names no payment in the log.")
     book = engine.state.book
@@ -88,8 +106,8 @@ def _json(value: Any) -> Response:
     return Response(wire.render(value), media_type="application/json")
 
 
-def _problem(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    return Response(wire.render(problem), problem.status, headers, _PROBLEM)
+def _problem(problem: Problem) -> Response:
+    return Response(wire.render(problem), problem.status, wire.headers_of(problem), _PROBLEM)
 
 
 async def _of_http(_request: Request, error: Exception) -> Response:

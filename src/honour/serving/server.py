@@ -7,20 +7,22 @@ import gc
 import logging
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
 import uvicorn
 
 from honour.errors import BadSettings
-from honour.records.settings import Settings
+from honour.records.settings import ServingSettings, Settings
 from honour.serving.app import Service
 from honour.serving.hot_path import Engine
+from honour.serving.keys import check_reachable
 from honour.serving.recovery import snapshot
 from honour.serving.upkeep import Upkeep
 
@@ -47,7 +49,8 @@ def serve(
     log_file  of the engine's log: snapshots are then made from it beside the service; absent, they are made in it
     """
     log_to_stderr()
-    service = Service(engine)
+    check_reachable(engine.settings, host=host)
+    service = Service(engine, host=host)
     listening = _listen(host, port)
     told = uvicorn.Config(
         service,
@@ -59,6 +62,7 @@ def serve(
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=10,
+        **_tls(engine.settings.serving),
     )
     server = uvicorn.Server(told)
     upkeep = Upkeep(service, snapshots=snapshots, config=config, load=load, log_file=log_file)
@@ -146,9 +150,23 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def _tls(told: ServingSettings) -> dict[str, Any]:
+    """What uvicorn wants to know of certificates."""
+    if told.tls_certificate is None:
+        return {}
+    asks = ssl.CERT_REQUIRED if told.tls_client_ca is not None else ssl.CERT_NONE
+    return {
+        "ssl_certfile": told.tls_certificate,
+        "ssl_keyfile": told.tls_key,
+        "ssl_ca_certs": told.tls_client_ca,
+        "ssl_cert_reqs": asks,
+    }
+
+
 async def _say_when_started(server: uvicorn.Server, listening: socket.socket) -> None:
     while not server.started:
         await asyncio.sleep(0.01)
     host, port = listening.getsockname()[:2]
-    sys.stdout.write(f"Honour answers on http://{f'[{host}]' if ':' in host else host}:{port}  (docs: /docs, Ctrl-C stops)\n")
+    protocol = "https" if server.config.is_ssl else "http"
+    sys.stdout.write(f"Honour answers on {protocol}://{f'[{host}]' if ':' in host else host}:{port}  (docs: /docs, Ctrl-C stops)\n")
     sys.stdout.flush()

@@ -6,7 +6,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from honour.errors import BadInput, CardNumberRefused, Contradiction, HonourError, LogUnavailable, UnknownReference
+from honour.errors import (
+    BadInput,
+    CardNumberRefused,
+    Contradiction,
+    HonourError,
+    KeyRefused,
+    LogUnavailable,
+    NotPermitted,
+    UnknownReference,
+)
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import DecisionRequest
 from honour.serving.security import refuse_in_body
@@ -79,6 +88,8 @@ class _Kind(NamedTuple):
 KINDS: tuple[tuple[type[HonourError], _Kind], ...] = (
     (CardNumberRefused, _Kind(422, "Card numbers are refused")),
     (BadInput, _Kind(422, "A value is not allowed")),
+    (KeyRefused, _Kind(401, "An API key is needed")),
+    (NotPermitted, _Kind(403, "The API key may not do this")),
     (UnknownReference, _Kind(404, "The log holds no such thing")),
     (Contradiction, _Kind(409, "Contradicts what stands")),
     (LogUnavailable, _Kind(503, "Nothing can be kept at present")),
@@ -135,6 +146,11 @@ def problem_of(error: HonourError) -> Problem:
     errors = (FieldError(error.path, error.message),) if isinstance(error, BadInput) else ()
     detail = f"{error.path}: {error.message}" if isinstance(error, BadInput) else error.message
     return Problem(type=f"{DOCS}{error.anchor}", title=title, status=status, detail=detail, errors=errors)
+
+
+def headers_of(problem: Problem) -> dict[str, str]:
+    """Headers that belong to an answer with this problem: when to ask again, or how to say who asks."""
+    return {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}.get(problem.status, {})
 
 
 def plain_problem(status: int, *, title: str, detail: str) -> Problem:
