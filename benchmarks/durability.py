@@ -14,7 +14,7 @@ import numpy as np
 
 from honour.records.attempt import Outcome
 from honour.records.event import OutcomeReported
-from honour.stores.sqlite import SqliteLog
+from honour.stores.sqlite import sqlite_log
 
 N_EVENTS = 2_000
 
@@ -33,7 +33,7 @@ def main() -> None:
 def _measured(*, callers: int, synchronised: bool) -> tuple[np.ndarray, float]:
     """Seconds each caller waited, and how long all of it took."""
     with tempfile.TemporaryDirectory() as folder:
-        log = SqliteLog(Path(folder) / "events.db")
+        log = sqlite_log(Path(folder) / "events.db")
         if not synchronised:
             # Only here: the log itself has no way to be told so.
             log._writer.execute("PRAGMA synchronous = OFF")

@@ -13,6 +13,7 @@ import numpy as np
 from honour.approval.calibration import Platt
 from honour.approval.card import Evidence, TrainedModel, Training
 from honour.approval.metric import Figure
+from honour.approval.retry_model import AdditiveLogit, RetryModel
 from honour.features.catalogue import FEATURES, SCHEMA_ID
 from honour.features.encode import Encoder
 from honour.learning.export import parity_rows, to_onnx, with_float32_thresholds
@@ -23,7 +24,7 @@ from honour.records.payment import Payment
 from honour.records.route import Merchant, Route, RouteCost
 from honour.records.settings import DataSettings, Settings
 from honour.release.bundle import write_bundle
-from honour.stores.sqlite import SqliteLog
+from honour.stores.sqlite import sqlite_log
 
 N_TREES, N_LEAVES = 300, 63
 ROUTES_MAX = 8
@@ -59,6 +60,7 @@ def bundle(folder: Path) -> str:
     trained = TrainedModel(
         onnx=to_onnx(with_float32_thresholds(booster), n_features=len(FEATURES)),
         calibrator=calibrator,
+        retry_model=RetryModel(recovery=AdditiveLogit(intercept=-1.0, weights={})),
         encoder=Encoder(schema=SCHEMA_ID, categories=numbers),
         parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=1),
         training=_card(len(matrix)),
@@ -70,7 +72,7 @@ def past(folder: Path, *, n_attempts: int) -> None:
     """A log with a month of answered attempts, so that windows are full and the state is as large as in real use."""
     draw, end = random.Random(2), datetime.now(tz=UTC) - timedelta(minutes=1)
     folder.mkdir(parents=True, exist_ok=True)
-    log = SqliteLog(folder / "events.db")
+    log = sqlite_log(folder / "events.db")
     try:
         events = []
         for n in range(n_attempts):

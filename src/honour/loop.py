@@ -30,7 +30,8 @@ from honour.records.instant import from_us, to_us
 from honour.records.route import Candidate, Merchant, Route
 from honour.records.settings import DataSettings, Settings
 from honour.release.bundle import Bundle, load_bundle, write_bundle
-from honour.stores.sqlite import SqliteLog
+from honour.stores.port import EventLog
+from honour.stores.sqlite import sqlite_log
 from honour.stores.tabular import read_attempts
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ class DataDir:
         return self.path / "snapshots"
 
     @contextmanager
-    def log(self, *, read_only: bool = True) -> Iterator[SqliteLog]:
+    def log(self, *, read_only: bool = True) -> Iterator[EventLog]:
         """The event log, closed afterwards."""
-        log = SqliteLog(self.events, read_only=read_only)
+        log = sqlite_log(self.events, read_only=read_only)
         try:
             yield log
         finally:

@@ -17,12 +17,12 @@ from honour.records.payment import Card, Payment
 from honour.records.settings import Settings
 from honour.stores.memory import MemoryLog
 from honour.stores.port import EventLog
-from honour.stores.sqlite import SqliteLog
+from honour.stores.sqlite import sqlite_log
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
-    made: EventLog = MemoryLog() if request.param == "memory" else SqliteLog(tmp_path / "events.db")
+    made: EventLog = MemoryLog() if request.param == "memory" else sqlite_log(tmp_path / "events.db")
     yield made
     made.close()
 
@@ -130,7 +130,7 @@ class TestEventLog:
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 50), st.booleans()), max_size=30))
 def test_both_logs_hold_the_same_after_the_same_calls(tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[int, int, bool]]) -> None:
-    logs: list[EventLog] = [MemoryLog(), SqliteLog(tmp_path_factory.mktemp("log") / "events.db")]
+    logs: list[EventLog] = [MemoryLog(), sqlite_log(tmp_path_factory.mktemp("log") / "events.db")]
     told: list[list[object]] = [[], []]
     for log, said in zip(logs, told, strict=True):
         for number, arrived_us, in_bulk in calls:

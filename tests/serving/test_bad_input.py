@@ -17,7 +17,7 @@ from honour.records.route import Route
 from honour.records.settings import ServingSettings, Settings
 from honour.serving.app import Service
 from honour.serving.server import log_to_stderr
-from honour.stores.sqlite import SqliteLog
+from honour.stores.sqlite import sqlite_log
 
 
 @pytest.fixture
@@ -308,7 +308,7 @@ def _bulk(service: Service, content: Any) -> httpx.Response:
 class _on_disk:  # noqa: N801  # reads as a word: with _on_disk(folder) as service
     def __init__(self, folder: Path) -> None:
         log_to_stderr()
-        self._log = SqliteLog(folder / "events.db")
+        self._log = sqlite_log(folder / "events.db")
 
     def __enter__(self) -> Service:
         return Service(engine(self._log, model=Fixed()))

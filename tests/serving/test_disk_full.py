@@ -20,19 +20,26 @@ from honour.serving.durable import Waiting
 from honour.serving.recovery import restore
 from honour.serving.upkeep import Upkeep
 from honour.stores.memory import MemoryLog
-from honour.stores.sqlite import SqliteLog
+from honour.stores.shared_log import SharedLog
+from honour.stores.sqlite import SqliteRows
+from honour.stores.turn import FileTurn
 
 BYTES_MAX = 300_000
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[SqliteLog]:
-    opened = SqliteLog(tmp_path / "events.db", bytes_max=BYTES_MAX)
+def rows(tmp_path: Path) -> SqliteRows:
+    return SqliteRows(tmp_path / "events.db", bytes_max=BYTES_MAX)
+
+
+@pytest.fixture
+def log(tmp_path: Path, rows: SqliteRows) -> Iterator[SharedLog]:
+    opened = SharedLog(rows, turn=FileTurn(tmp_path / "events.db"))
     yield opened
     opened.close()
 
 
-def test_a_full_disk_is_a_503_and_what_was_acknowledged_stays(log: SqliteLog, tmp_path: Path) -> None:
+def test_a_full_disk_is_a_503_and_what_was_acknowledged_stays(log: SharedLog, rows: SqliteRows, tmp_path: Path) -> None:
     service = Service(engine(log, model=Fixed()))
     kept: list[str] = []
 
@@ -52,7 +59,7 @@ def test_a_full_disk_is_a_503_and_what_was_acknowledged_stays(log: SqliteLog, tm
         assert (await client.get("/readyz")).status_code == 503
         assert _decided(log) == sorted(kept)
 
-        log._bytes_max = None  # There is room again.
+        rows.bytes_max = None  # There is room again.
         await upkeep.look()
         assert (await client.get("/readyz")).status_code == 200
         response = await client.post("/v1/decisions", json={"payment": _large("pay_after")})
@@ -66,7 +73,7 @@ def test_a_full_disk_is_a_503_and_what_was_acknowledged_stays(log: SqliteLog, tm
     assert service.engine.state.to_bytes() == restore(log).to_bytes()
 
 
-def test_a_retry_after_the_disk_was_full_has_the_effect_once(log: SqliteLog, tmp_path: Path) -> None:
+def test_a_retry_after_the_disk_was_full_has_the_effect_once(log: SharedLog, rows: SqliteRows, tmp_path: Path) -> None:
     service = Service(engine(log, model=Fixed()))
 
     async def go(client: httpx.AsyncClient) -> None:
@@ -74,7 +81,7 @@ def test_a_retry_after_the_disk_was_full_has_the_effect_once(log: SqliteLog, tmp
         await _fill(client, kept)
         lost = {"decision_id": kept[-1], "status": "declined"}
         assert (await client.post("/v1/outcomes", json=lost)).status_code == 503
-        log._bytes_max = None
+        rows.bytes_max = None
         await Upkeep(service, snapshots=tmp_path / "snapshots", config=None, load=None, log_file=None).look()
         answers = [await client.post("/v1/outcomes", json=lost) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200] * 3
@@ -164,7 +171,7 @@ def _large(payment_id: str) -> dict[str, Any]:
     return payment(payment_id, card=card, attributes={"note": "x" * 1_000})
 
 
-def _decided(log: SqliteLog) -> list[str]:
+def _decided(log: SharedLog) -> list[str]:
     return sorted(logged.event.decision.decision_id for logged in log.read() if isinstance(logged.event, DecisionMade))
 
 

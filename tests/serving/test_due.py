@@ -33,7 +33,7 @@ from honour.serving.hot_path import Engine
 from honour.serving.push import SIGNATURE, DuePush, Pushed
 from honour.stores.memory import MemoryLog
 from honour.stores.port import EventLog
-from honour.stores.sqlite import SqliteLog
+from honour.stores.sqlite import sqlite_log
 
 DAY_US = 86_400_000_000
 SECRET = "sixteen characters and more"
@@ -202,7 +202,7 @@ def test_it_goes_over_real_http(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_command_lists_what_is_due_from_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = SqliteLog(tmp_path / "events.db")
+    log = sqlite_log(tmp_path / "events.db")
     shop = engine(log, model=Fixed())
     waiting(shop, "pay_1", "pay_2")
     assert shop.newest is not None
@@ -216,7 +216,7 @@ def test_the_command_lists_what_is_due_from_the_log(tmp_path: Path, capsys: pyte
 
 
 def test_the_doctor_names_codes_that_no_table_knows(tmp_path: Path) -> None:
-    log = SqliteLog(tmp_path / "events.db")
+    log = sqlite_log(tmp_path / "events.db")
     shop = engine(log, model=Fixed())
     decision = shop.decide(DecisionRequest(payment=msgspec.convert(payment("pay_1"), Payment))).answer
     shop.report_outcome(Outcome(decision_id=decision.decision_id, status="declined", response_code="D51"))

@@ -1,4 +1,4 @@
-"""What the tests of stores share: the module `table_kit` beside them."""
+"""What the tests of stores share: the modules `table_kit` and `log_kit` beside them."""
 
 from __future__ import annotations
 

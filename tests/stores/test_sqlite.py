@@ -8,58 +8,18 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from log_kit import APPENDER, MAKE_ATTEMPT, attempt, python
 
 from honour.errors import LogContractBroken, LogUnavailable
-from honour.records.attempt import Attempt
-from honour.records.event import AttemptReported, Event
-from honour.records.instant import from_us
-from honour.records.payment import Card, Payment
-from honour.stores.sqlite import SqliteLog
-
-SOURCE = Path(__file__).resolve().parents[2] / "src"
-
-MAKE_ATTEMPT = """
-from honour.records.attempt import Attempt
 from honour.records.event import AttemptReported
-from honour.records.instant import from_us
-from honour.records.payment import Card, Payment
-def attempt(name, note=""):
-    card = Card(card_id="crd_1", bin="411111", network="visa")
-    told = dict(merchant_id="mer_1", amount_minor=100, currency="EUR", card=card, attributes={"note": note})
-    payment = Payment(payment_id=f"pay_{name}", **told)
-    sent = dict(route="acq_1", attempted_at=from_us(1), status="declined")
-    return AttemptReported(attempt=Attempt(attempt_id=f"att_{name}", payment=payment, **sent))
-"""
-
-# Appends as fast as it can from several threads; prints a position only when it is durable.
-APPENDER = (
-    MAKE_ATTEMPT
-    + """
-import sys, threading, itertools
-from pathlib import Path
-from honour.stores.sqlite import SqliteLog
-log = SqliteLog(Path(sys.argv[1]))
-numbers, lock = itertools.count(log.last_seq), threading.Lock()
-def go():
-    while True:
-        with lock:
-            number = next(numbers)
-        logged = log.append(attempt(f"{sys.argv[2]}_{number}"), arrived_us=number).result()
-        with lock:
-            sys.stdout.write(f"{logged.seq} {logged.event.attempt.attempt_id}\\n")
-            sys.stdout.flush()
-for _ in range(8):
-    threading.Thread(target=go, daemon=True).start()
-threading.Event().wait()
-"""
-)
+from honour.stores.shared_log import SharedLog
+from honour.stores.sqlite import SqliteRows, sqlite_log
+from honour.stores.turn import FileTurn
 
 # Meets a file size limit of the kernel, the nearest thing to a full disk that needs no privilege.
 FILLER = (
@@ -68,8 +28,8 @@ FILLER = (
 import json, resource, sys
 from pathlib import Path
 from honour.errors import LogUnavailable
-from honour.stores.sqlite import SqliteLog
-log = SqliteLog(Path(sys.argv[1]))
+from honour.stores.sqlite import sqlite_log
+log = sqlite_log(Path(sys.argv[1]))
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, hard))
 acknowledged, refused, at_once = [], 0, 0
@@ -102,20 +62,6 @@ log.close()
 )
 
 
-def attempt(name: object, *, note: str = "") -> Event:
-    card = Card(card_id="crd_1", bin="411111", network="visa")
-    payment = Payment(payment_id=f"pay_{name}", merchant_id="mer_1", amount_minor=100, currency="EUR", card=card, attributes={"note": note})
-    return AttemptReported(
-        attempt=Attempt(attempt_id=f"att_{name}", payment=payment, route="acq_1", attempted_at=from_us(1), status="declined")
-    )
-
-
-def python(program: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, arguments)], env={"PYTHONPATH": str(SOURCE)}, stdout=subprocess.PIPE, text=True
-    )
-
-
 @pytest.mark.slow
 def test_every_acknowledged_event_survives_kill_9_and_the_log_has_no_gaps(tmp_path: Path) -> None:
     path, acknowledged, moments = tmp_path / "events.db", dict[int, str](), random.Random(7)
@@ -128,7 +74,7 @@ def test_every_acknowledged_event_survives_kill_9_and_the_log_has_no_gaps(tmp_pa
         lines = process.stdout.read().splitlines(keepends=True)
         process.wait()
         acknowledged.update((int(seq), name) for seq, name in (line.split() for line in lines if line.endswith("\n")))
-        log = SqliteLog(path)
+        log = sqlite_log(path)
         on_disk = {logged.seq: logged.event for logged in log.read()}
         log.close()
         assert list(on_disk) == list(range(1, len(on_disk) + 1))
@@ -155,8 +101,9 @@ def test_a_full_disk_refuses_everything_until_there_is_room_and_keeps_what_it_ac
 
 def test_a_log_without_room_fails_what_waits_refuses_the_rest_and_recovers_at_what_is_durable(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
-    SqliteLog(path).close()
-    log = SqliteLog(path, bytes_max=400_000)
+    sqlite_log(path).close()
+    rows = SqliteRows(path, bytes_max=400_000)
+    log = SharedLog(rows, turn=FileTurn(path))
     durable, failed = 0, None
     while failed is None:
         waiting = [log.append(attempt(f"{durable}_{number}", note="x" * 10_000), arrived_us=durable) for number in range(2)]
@@ -170,7 +117,7 @@ def test_a_log_without_room_fails_what_waits_refuses_the_rest_and_recovers_at_wh
     with pytest.raises(LogUnavailable):
         log.append_many([(attempt("more"), 1)])
     assert not log.recover()
-    log._bytes_max = None  # There is room again.
+    rows.bytes_max = None  # There is room again.
     assert log.recover()
     assert log.why_unavailable is None
     assert log.last_seq == durable
@@ -180,28 +127,29 @@ def test_a_log_without_room_fails_what_waits_refuses_the_rest_and_recovers_at_wh
 
 
 def test_an_event_that_waited_behind_a_failure_may_be_sent_again(tmp_path: Path) -> None:
-    log = SqliteLog(tmp_path / "events.db", bytes_max=100_000)
+    rows = SqliteRows(tmp_path / "events.db", bytes_max=100_000)
+    log = SharedLog(rows, turn=FileTurn(tmp_path / "events.db"))
     with pytest.raises(LogUnavailable):
         log.append(attempt("large", note="x" * 200_000), arrived_us=1).result()
-    log._bytes_max = None
+    rows.bytes_max = None
     assert log.recover()
     assert log.append(attempt("large"), arrived_us=1).result().seq == 1
     log.close()
 
 
 def test_what_was_taken_in_is_durable_after_closing(tmp_path: Path) -> None:
-    log = SqliteLog(tmp_path / "events.db")
+    log = sqlite_log(tmp_path / "events.db")
     futures = [log.append(attempt(number), arrived_us=number) for number in range(500)]
     log.close()
     assert all(future.done() for future in futures)
-    again = SqliteLog(tmp_path / "events.db")
+    again = sqlite_log(tmp_path / "events.db")
     assert (again.last_seq, again.last_arrived_us) == (500, 499)
     assert again.append(attempt("next"), arrived_us=3).result().arrived_us == 499
     again.close()
 
 
 def test_events_of_many_threads_get_positions_without_gaps(tmp_path: Path) -> None:
-    log = SqliteLog(tmp_path / "events.db")
+    log = sqlite_log(tmp_path / "events.db")
     seqs: list[int] = []
 
     def go(thread: int) -> None:
@@ -219,10 +167,10 @@ def test_events_of_many_threads_get_positions_without_gaps(tmp_path: Path) -> No
 
 def test_many_read_while_one_writes(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
-    log, wrong = SqliteLog(path), list[object]()
+    log, wrong = sqlite_log(path), list[object]()
 
     def read() -> None:
-        reader = SqliteLog(path, read_only=True)
+        reader = sqlite_log(path, read_only=True)
         for _ in range(15):
             seqs = [logged.seq for logged in reader.read()]
             if seqs != list(range(1, len(seqs) + 1)) or reader.last_seq < len(seqs):
@@ -238,36 +186,22 @@ def test_many_read_while_one_writes(tmp_path: Path) -> None:
         thread.join()
     log.close()
     assert wrong == []
-    assert SqliteLog(path, read_only=True).last_seq == 1_500
-
-
-def test_a_second_writer_is_refused_while_the_first_lives(tmp_path: Path) -> None:
-    path = tmp_path / "events.db"
-    process = python(APPENDER, path, "first")
-    assert process.stdout is not None
-    process.stdout.readline()
-    with pytest.raises(LogUnavailable, match="another process writes to this log"):
-        SqliteLog(path)
-    assert SqliteLog(path, read_only=True).last_seq > 0
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    SqliteLog(path).close()
+    assert sqlite_log(path, read_only=True).last_seq == 1_500
 
 
 def test_one_who_only_reads_cannot_write(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     with pytest.raises(LogContractBroken, match="no event log there"):
-        SqliteLog(path, read_only=True)
+        sqlite_log(path, read_only=True)
     assert not path.exists()
-    SqliteLog(path).close()
+    sqlite_log(path).close()
     with pytest.raises(LogContractBroken, match="opened for reading only"):
-        SqliteLog(path, read_only=True).append(attempt(1), arrived_us=1)
+        sqlite_log(path, read_only=True).append(attempt(1), arrived_us=1)
 
 
 def test_a_tail_torn_by_a_crash_is_cut_off_and_the_rest_stands(tmp_path: Path) -> None:
     path, torn = tmp_path / "events.db", tmp_path / "torn"
-    log = SqliteLog(path)
+    log = sqlite_log(path)
     for number in range(40):
         log.append(attempt(number, note="x" * 100), arrived_us=number).result()
     torn.mkdir()
@@ -277,7 +211,7 @@ def test_a_tail_torn_by_a_crash_is_cut_off_and_the_rest_stands(tmp_path: Path) -
         (torn / "events.db-shm").unlink(missing_ok=True)
         tail = (torn / "events.db-wal").read_bytes()
         (torn / "events.db-wal").write_bytes(tail[:-lost])
-        again = SqliteLog(torn / "events.db")
+        again = sqlite_log(torn / "events.db")
         seqs = [logged.seq for logged in again.read()]
         again.close()
         assert seqs == list(range(1, len(seqs) + 1))
@@ -289,9 +223,9 @@ def test_a_tail_torn_by_a_crash_is_cut_off_and_the_rest_stands(tmp_path: Path) -
 def test_a_file_that_is_no_database_is_refused_in_words(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "events.db").write_bytes(content)
     with pytest.raises(LogContractBroken, match=r"events\.db"):
-        SqliteLog(tmp_path / "events.db")
+        sqlite_log(tmp_path / "events.db")
     (tmp_path / "events.db").unlink()
-    SqliteLog(tmp_path / "events.db").close()  # The refused one let go of the right to write.
+    sqlite_log(tmp_path / "events.db").close()  # The refused one let go of its turn.
 
 
 def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
@@ -299,40 +233,40 @@ def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE theirs (x)")
     with pytest.raises(LogContractBroken, match="not an event log"):
-        SqliteLog(path)
+        sqlite_log(path)
     with contextlib.closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT name FROM sqlite_schema").fetchall() == [("theirs",)]
 
 
 def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
-    SqliteLog(path).close()
+    sqlite_log(path).close()
     with contextlib.closing(sqlite3.connect(path)) as newer:
         newer.execute("UPDATE meta SET value = 2 WHERE name = 'format'")
         newer.commit()
     with pytest.raises(LogContractBroken, match="written in format 2; this Honour reads 1"):
-        SqliteLog(path)
+        sqlite_log(path)
 
 
 def test_a_missing_or_unreadable_event_is_named(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
-    log = SqliteLog(path)
+    log = sqlite_log(path)
     log.append_many([(attempt(number), number) for number in range(5)])
     log.close()
     with contextlib.closing(sqlite3.connect(path)) as hand:
         hand.execute("UPDATE events SET body = '{}' WHERE seq = 4")
         hand.commit()
     with pytest.raises(LogContractBroken, match="event 4 cannot be read"):
-        list(SqliteLog(path, read_only=True).read())
+        list(sqlite_log(path, read_only=True).read())
     with contextlib.closing(sqlite3.connect(path)) as hand:
         hand.execute("DELETE FROM events WHERE seq = 2")
         hand.commit()
     with pytest.raises(LogContractBroken, match="event 2 is missing"):
-        list(SqliteLog(path, read_only=True).read())
+        list(sqlite_log(path, read_only=True).read())
 
 
 def test_operations_can_ask_the_file_with_any_client(tmp_path: Path) -> None:
-    log = SqliteLog(tmp_path / "events.db")
+    log = sqlite_log(tmp_path / "events.db")
     log.append(attempt(1), arrived_us=5).result()
     with contextlib.closing(sqlite3.connect(tmp_path / "events.db")) as client:
         found = client.execute(
@@ -343,7 +277,7 @@ def test_operations_can_ask_the_file_with_any_client(tmp_path: Path) -> None:
 
 
 def test_an_event_that_cannot_be_written_down_is_refused_alone(tmp_path: Path) -> None:
-    log = SqliteLog(tmp_path / "events.db")
+    log = sqlite_log(tmp_path / "events.db")
     with pytest.raises(UnicodeEncodeError):
         log.append(attempt("\ud800"), arrived_us=1)
     with pytest.raises(LogContractBroken, match="64 bits"):
@@ -355,4 +289,4 @@ def test_an_event_that_cannot_be_written_down_is_refused_alone(tmp_path: Path) -
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_log(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LogUnavailable, match="data folder"):
-        SqliteLog(tmp_path / "file" / "events.db")
+        sqlite_log(tmp_path / "file" / "events.db")

@@ -20,7 +20,7 @@ from honour.records.settings import Settings
 from honour.release.bundle import load_bundle
 from honour.serving.recovery import restore
 from honour.stores.snapshot import read_snapshot
-from honour.stores.sqlite import SqliteLog
+from honour.stores.sqlite import sqlite_log
 
 ROOM_MIN_BYTES = 1_000_000_000
 CODES_SHOWN = 5
@@ -87,7 +87,7 @@ def _log(folder: Path) -> str:
     path = folder / "events.db"
     if not path.exists():
         return f"none yet at {path}"
-    log = SqliteLog(path, read_only=True)
+    log = sqlite_log(path, read_only=True)
     try:
         n_read = sum(1 for _ in log.read())
         found = read_snapshot(folder / "snapshots", schema=STATE_SCHEMA, seq_max=log.last_seq)
@@ -103,7 +103,7 @@ def _codes(folder: Path) -> str:
     path = folder / "events.db"
     if not path.exists():
         return "none reported yet"
-    log = SqliteLog(path, read_only=True)
+    log = sqlite_log(path, read_only=True)
     try:
         unknown = restore(log, snapshots=folder / "snapshots").retries.unknown
     finally:

@@ -1,7 +1,7 @@
 """The engine: decide, record, learn. Six hops from a request to its answer, without HTTP and without waiting.
 
-Single-threaded: one thread calls it. Every method validates first, then appends to the log, folds the event into the state, and
-returns the answer with a future that is done when the event is durable. Answer only then.
+Single-threaded: one thread calls it. Every method takes the turn on the log, folds what other processes appended, validates, appends,
+folds its own event, and returns the answer with a future that is done when the event is durable. Answer only then.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from functools import lru_cache, wraps
+from typing import Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -50,6 +50,8 @@ from honour.serving.keys import without_secrets
 from honour.stores.port import EventLog
 
 Answer = TypeVar("Answer")
+Result = TypeVar("Result")
+Asked = ParamSpec("Asked")
 Durable = Future[LoggedEvent]
 _log = structlog.get_logger("honour")
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
@@ -85,8 +87,28 @@ class Answered(NamedTuple, Generic[Answer]):
     is_news: bool = True
 
 
+def _in_turn(work: Callable[Concatenate[Engine, Asked], Result]) -> Callable[Concatenate[Engine, Asked], Result]:
+    """Done while no other process appends, on a state that is the fold of the whole log. Waits for the turn, unless it is taken."""
+
+    @wraps(work)
+    def done(self: Engine, /, *args: Asked.args, **kwargs: Asked.kwargs) -> Result:
+        self._check_ready()
+        self.log.take_turn()
+        try:
+            while self.state.seq != self.log.last_seq:
+                if not self.follow():
+                    raise LogContractBroken(
+                        f"the state ends at event {self.state.seq}, the log at {self.log.last_seq}. Restart the server."
+                    )
+            return work(self, *args, **kwargs)
+        finally:
+            self.log.end_turn()
+
+    return done
+
+
 class Engine:
-    """Decides and learns on one event log.
+    """Decides and learns on one event log, as one of the processes that do.
 
     state      what the log says so far (`serving.recovery.restore`)
     model      P(approve); None answers in the static order
@@ -135,6 +157,13 @@ class Engine:
         """The newest event that was taken in, done once it is durable; None when there was none since the start."""
         return self._newest
 
+    def follow(self, *, n_max: int = 1_000) -> int:
+        """Fold the next events that other processes appended; how many they were."""
+        news = self.log.news(after_seq=self.state.seq, n_max=n_max)
+        for logged in news:
+            self.state.apply(logged)
+        return len(news)
+
     def stop(self, why: str) -> None:
         """Accept nothing until `resume`: the log lost events that the state has folded."""
         self._stopped = why
@@ -143,10 +172,10 @@ class Engine:
         """Accept work again, with the state of what the log kept."""
         self.state, self._newest, self._stopped = state, None, None
 
+    @_in_turn
     def decide(self, request: DecisionRequest) -> Answered[Decision]:
         """What should happen next to a payment. Asked again before its outcome is known, the same decision."""
         started_ns = self._timer_ns()
-        self._check_ready()
         payment = self._completed(request.payment)
         self._check_routes(request.routes)
         asked_us = self._clock_us() if request.at is None else _on_timeline(request.at, path="$.at")
@@ -190,9 +219,9 @@ class Engine:
         )
         return Answered(decision, self._take_in(made, arrived_us=at_us), decision.attempt.route if decision.attempt else None)
 
+    @_in_turn
     def report_outcome(self, outcome: Outcome) -> Answered[Outcome]:
         """Record what came back for a decision. The same again is answered with what stands; a contradiction is refused."""
-        self._check_ready()
         if (stands := self.state.book.standing(outcome)) is not None:
             return Answered(stands, self._newest, is_news=False)
         opened = self.state.book.opened(outcome.decision_id)
@@ -206,9 +235,9 @@ class Engine:
         event = OutcomeReported(payment_id=opened.payment.payment_id, outcome=outcome)
         return Answered(outcome, self._take_in(event, arrived_us=arrived_us), opened.candidate.route)
 
+    @_in_turn
     def report_attempt(self, attempt: Attempt) -> Answered[Attempt]:
         """Record an attempt that Honour did not choose. Its arrival is its answer's instant, never before the log's end."""
-        self._check_ready()
         attempt = translated(attempt, route=attempt.route, settings=self.settings)
         payment = self._completed(attempt.payment)
         self.state.book.check_merchant(payment)
@@ -224,9 +253,9 @@ class Engine:
         event = AttemptReported(attempt=attempt if payment is attempt.payment else msgspec.structs.replace(attempt, payment=payment))
         return Answered(attempt, self._take_in(event, arrived_us=to_us(happened_at)), attempt.route)
 
+    @_in_turn
     def report_dispute(self, dispute: Dispute) -> Answered[Dispute]:
         """Record a chargeback or fraud report about a payment that the log knows."""
-        self._check_ready()
         stands = self.state.book.dispute_stands(dispute)
         if stands is None and (logged := self.log.find(f"dispute:{dispute.dispute_id}")) is not None:
             assert isinstance(logged.event, DisputeReported)
@@ -237,9 +266,9 @@ class Engine:
             raise unknown_payment(dispute.payment_id)
         return Answered(dispute, self._take_in(DisputeReported(dispute=dispute), arrived_us=self._clock_us()))
 
+    @_in_turn
     def take_settings(self, settings: Settings) -> Durable:
         """Decide by these settings from now on; they are written to the log, without their secrets."""
-        self._check_ready()
         durable = self._take_in(SettingsTaken(settings=without_secrets(settings)), arrived_us=self.log.last_arrived_us)
         self.settings = settings
         return durable

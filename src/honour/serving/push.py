@@ -82,7 +82,7 @@ class DuePush:
         if told.webhook_url is None or self._engine.why_not_ready is not None or self._pause_s() < self._not_before_s:
             return False
         found = self._engine.state.due.before(self._engine.now_us, after=self._told, n_max=TOGETHER_MAX)
-        if not found:
+        if not found or not self._engine.log.leads():
             return False
         body = wire.render(Pushed(type="retries.due", due=tuple(due.told(one) for one in found)))
         headers = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from honour.outcomes.state import STATE_SCHEMA, State
 from honour.stores.port import EventLog
 from honour.stores.snapshot import read_snapshot, write_snapshot
-from honour.stores.sqlite import SqliteLog
+from honour.stores.sqlite import sqlite_log
 
 Step = Callable[[str, int, int | None], None]
 
@@ -48,7 +48,7 @@ def keep(state: bytes, *, seq: int, folder: Path) -> Path:
 def main(log_file: Path, folder: Path) -> Path:
     """Fold the durable log from its last snapshot on and write the next one, after everything else that runs here."""
     os.nice(10)
-    log = SqliteLog(log_file, read_only=True)
+    log = sqlite_log(log_file, read_only=True)
     try:
         return snapshot(restore(log, snapshots=folder), folder=folder)
     finally:

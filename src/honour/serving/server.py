@@ -24,7 +24,7 @@ from honour.serving.app import Service
 from honour.serving.hot_path import Engine
 from honour.serving.keys import check_reachable
 from honour.serving.recovery import snapshot
-from honour.serving.upkeep import Upkeep
+from honour.serving.upkeep import Upkeep, following
 
 _log = structlog.get_logger("honour")
 
@@ -68,7 +68,7 @@ def serve(
     upkeep = Upkeep(service, snapshots=snapshots, config=config, load=load, log_file=log_file)
 
     async def run() -> None:
-        works = (upkeep.forever(), service.push.forever(), _say_when_started(server, listening))
+        works = (upkeep.forever(), service.push.forever(), following(engine), _say_when_started(server, listening))
         tasks = [asyncio.create_task(work) for work in works]
         if threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, upkeep.look_again)
@@ -127,8 +127,9 @@ def _outlive_signals() -> None:
 
 
 def _close(engine: Engine, *, snapshots: Path) -> None:
+    leads = engine.log.leads()
     engine.log.close()
-    if engine.why_not_ready is not None:
+    if not leads or engine.why_not_ready is not None:
         return
     try:
         snapshot(engine.state, folder=snapshots)

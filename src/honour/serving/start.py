@@ -13,7 +13,7 @@ from honour.serving.hot_path import Engine
 from honour.serving.recovery import Step, restore
 from honour.serving.server import log_to_stderr, serve
 from honour.stores.snapshot import drop_ahead
-from honour.stores.sqlite import SqliteLog
+from honour.stores.sqlite import sqlite_log
 
 EVENTS, SNAPSHOTS = "events.db", "snapshots"
 
@@ -24,9 +24,13 @@ def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None
     folder = Path(settings.data.dir)
     found = bundle or (folder / "bundle" if (folder / "bundle").exists() else None)
     loaded = load_bundle(found) if found is not None else None
-    log = SqliteLog(folder / EVENTS)
+    log = sqlite_log(folder / EVENTS)
     try:
-        drop_ahead(folder / SNAPSHOTS, seq_max=log.last_seq)
+        log.take_turn()  # The log must not grow past a snapshot that is ahead of it.
+        try:
+            drop_ahead(folder / SNAPSHOTS, seq_max=log.last_seq)
+        finally:
+            log.end_turn()
         state = restore(log, snapshots=folder / SNAPSHOTS, step=step)
     except BaseException:
         log.close()

@@ -12,9 +12,13 @@ import structlog
 from honour.errors import HonourError, LogUnavailable
 from honour.records.settings import Settings
 from honour.serving.app import Service
+from honour.serving.hot_path import Engine
 from honour.serving.recovery import keep, restore
 
 LOOK_EVERY_S = 1.0
+FOLLOW_EVERY_S = 0.01
+FOLLOWED_AT_ONCE = 100
+"""Events of other processes that are folded without a pause."""
 
 _log = structlog.get_logger("honour")
 
@@ -58,7 +62,8 @@ class Upkeep:
             self._seen = changed
         if self._engine.state.seq - self._written >= self._engine.settings.data.snapshot_every and self._writing is None:
             self._written = self._engine.state.seq
-            self._writing = asyncio.create_task(self._snapshot())
+            if self._engine.log.leads():
+                self._writing = asyncio.create_task(self._snapshot())
 
     async def mend(self) -> bool:
         """Try to write again; when it works, rebuild the state from the log and accept work. True when it did."""
@@ -100,6 +105,18 @@ class Upkeep:
         state, seq, newest = self._engine.state.to_bytes(), self._engine.state.seq, self._engine.newest
         await self._service.waiting.until(newest)
         keep(state, seq=seq, folder=self._snapshots)
+
+
+async def following(engine: Engine) -> None:
+    """Fold what other processes append, until cancelled. Decisions are exact without it; it keeps what is left to fold then small."""
+    while True:
+        await asyncio.sleep(FOLLOW_EVERY_S)
+        try:
+            while engine.why_not_ready is None and engine.follow(n_max=FOLLOWED_AT_ONCE) == FOLLOWED_AT_ONCE:
+                await asyncio.sleep(0)
+        except HonourError as error:
+            _log.error("following_failed", error=type(error).__name__, why=error.message)
+            await asyncio.sleep(LOOK_EVERY_S)
 
 
 def _changed_at(path: Path | None) -> int:

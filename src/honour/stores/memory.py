@@ -34,6 +34,21 @@ class MemoryLog:
         """Memory does not fail by itself: None."""
         return None
 
+    def take_turn(self, *, wait: bool = True) -> bool:
+        """Nobody else appends, so nobody waits: it is always our turn."""
+        return wait or not self._closed
+
+    def end_turn(self) -> None:
+        """Nobody waits for it."""
+
+    def news(self, *, after_seq: int, n_max: int) -> list[LoggedEvent]:
+        """Events after a position."""
+        return self._events[after_seq : after_seq + n_max]
+
+    def leads(self) -> bool:
+        """There is only one process."""
+        return True
+
     def append(self, event: Event, *, arrived_us: int) -> Future[LoggedEvent]:
         """Take one event in."""
         if self._closed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -14,7 +14,7 @@ class EventLog(Protocol):
 
     @property
     def last_seq(self) -> int:
-        """Position of the newest event taken in; 0 when empty."""
+        """Position of the newest event that this process knows of, its own at once; exact within a turn. 0 when empty."""
         ...
 
     @property
@@ -27,12 +27,32 @@ class EventLog(Protocol):
         """Why nothing can be kept at present, or None."""
         ...
 
+    def take_turn(self, *, wait: bool = True) -> bool:
+        """Keep other processes from appending until as many calls of `end_turn`; may be nested.
+
+        From then on `last_seq` is where the log ends, so that who has folded everything up to there decides on what is true.
+        False when another process has the turn, or is to have it next, and `wait` is False.
+        """
+        ...
+
+    def end_turn(self) -> None:
+        """Other processes may append again, once what was appended is durable: it is written from now on, so wait for it after this."""
+        ...
+
+    def news(self, *, after_seq: int, n_max: int) -> Sequence[LoggedEvent]:
+        """The next durable events after a position, whoever appended them; `last_seq` is then not before them."""
+        ...
+
+    def leads(self) -> bool:
+        """Whether this process, of all that append, does what only one should do. It stays so until it ends."""
+        ...
+
     def append(self, event: Event, *, arrived_us: int) -> Future[LoggedEvent]:
         """Take one event in; the future holds it once it is durable, and cannot be cancelled.
 
-        Its position is `last_seq` as soon as this returns. An `arrived_us` before the last one is raised to it.
-        Raises Contradiction when an event with the same key was taken in before, and LogUnavailable when nothing can be kept:
-        then nothing happened. The future fails with LogUnavailable when it is not known to be durable, as does everything
+        Its position is `last_seq` as soon as this returns; outside a turn it waits for one. An `arrived_us` before the last one is
+        raised to it. Raises Contradiction when an event with the same key was taken in before, and LogUnavailable when nothing can be
+        kept: then nothing happened. The future fails with LogUnavailable when it is not known to be durable, as does everything
         appended after it; `recover` then reads what the log holds. Sent again, an event that was kept after all is refused.
         """
         ...

@@ -76,7 +76,7 @@ def read_snapshot(folder: Path, *, schema: str, seq_max: int) -> Snapshot | None
 def drop_ahead(folder: Path, *, seq_max: int) -> tuple[str, ...]:
     """Delete snapshots of events that the log, which ends at `seq_max`, does not hold; their names.
 
-    Only for the process that holds the right to write the log: for any other, the log may have grown meanwhile.
+    Only within a turn on the log: else it may grow meanwhile.
     """
     ahead = [path for path in sorted(folder.glob(f"*{_SUFFIX}")) if path.stem.isdigit() and int(path.stem) > seq_max]
     for path in ahead:
