@@ -19,7 +19,7 @@ from honour.records.settings import Settings
 from honour.serving.app import Service
 from honour.serving.keys import check_reachable, new_key
 from honour.serving.server import log_to_stderr
-from honour.stores.sqlite import SqliteLog
+from honour.stores.sqlite import sqlite_log
 
 EVERY: tuple[Scope, ...] = ("decide", "report", "read", "administer")
 DECISION = ("POST", "/v1/decisions", {"payment": payment()})
@@ -144,7 +144,7 @@ def test_keys_change_with_the_settings_and_without_a_restart() -> None:
 def test_a_key_is_in_no_answer_no_log_line_and_no_event(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     key, kept = new_key("shop", scopes=["decide"], merchants=["mer_1"])
     log_to_stderr()
-    log = SqliteLog(tmp_path / "events.db")
+    log = sqlite_log(tmp_path / "events.db")
     deciding = engine(log, model=Fixed(lambda _n: None), settings=with_keys(kept))  # type: ignore[arg-type, return-value]  # it fails, and is logged
     deciding.take_settings(deciding.settings).result()
     service = Service(deciding)
@@ -164,7 +164,7 @@ def test_a_key_is_in_no_answer_no_log_line_and_no_event(tmp_path: Path, capfd: p
     for hidden in (secret, secret[:20], kept.digest, kept.digest.partition(":")[2]):
         assert hidden not in written
     taken = next(
-        logged.event for logged in SqliteLog(tmp_path / "events.db", read_only=True).read() if isinstance(logged.event, SettingsTaken)
+        logged.event for logged in sqlite_log(tmp_path / "events.db", read_only=True).read() if isinstance(logged.event, SettingsTaken)
     )
     assert [(one.name, one.scopes, one.merchants) for one in taken.settings.serving.keys] == [("shop", ("decide",), ("mer_1",))]
 
