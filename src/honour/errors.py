@@ -12,6 +12,7 @@
     ├── LogContractBroken    logged data cannot be what it claims to be (exit 1)
     ├── CannotTrain          the data do not hold what a model needs (exit 1)
     ├── BundleRefused        a bundle is corrupt, foreign or no longer agrees with itself (exit 1)
+    ├── RegistryUnavailable  the model registry does not answer or cannot keep what it is given (exit 3)
     └── LogUnavailable       the event log cannot keep what it is given (HTTP 503, exit 3)
 
 A refusal is not an error: a declined payment or an ineligible route is a normal answer with reasons.
@@ -109,6 +110,13 @@ class BundleRefused(HonourError):
     """A bundle fails its hash, its schema or its numeric parity check and is not used."""
 
     anchor = "bundle-refused"
+
+
+class RegistryUnavailable(HonourError):
+    """The model registry does not answer, or cannot keep or find what is asked of it; nothing in production was changed."""
+
+    anchor = "registry-unavailable"
+    exit_code = 3
 
 
 class LogUnavailable(HonourError):

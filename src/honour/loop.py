@@ -12,22 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 import tomli_w
 
 from honour.approval.card import Training
 from honour.approval.metric import Figure
 from honour.errors import BadInput, BadSettings
-from honour.evaluation.replay import PolicyReport, ReplayRows, policy_names
+from honour.evaluation.replay import PolicyReport, policy_names
 from honour.evaluation.replay import replay as replay_policies
 from honour.features.quality import QualityReport, quality_text
 from honour.learning.judge import Judged, Judgement, judge
-from honour.learning.served import ServedRow, served_rows
+from honour.learning.served import served_rows
 from honour.outcomes.state import State
-from honour.records.attempt import Attempt
 from honour.records.event import AttemptReported, Event, LoggedEvent, key_of
 from honour.records.instant import from_us, to_us
-from honour.records.route import Candidate, Merchant, Route
+from honour.records.route import Merchant, Route
 from honour.records.settings import DataSettings, Settings
 from honour.release.bundle import Bundle, load_bundle, write_bundle
 from honour.stores.port import EventLog
@@ -240,6 +238,8 @@ def replay(
     step: Step,
 ) -> Replayed:
     """What other policies would have earned on the log's attempts after the bundle's training range."""
+    from honour.release.value import replay_rows, same_form, with_fees
+
     bundle = load_bundle(model or DataDir(data_dir).bundle)
     routes = tuple(route for route in settings.routes if route.enabled)
     names = policy_names(routes)
@@ -253,18 +253,18 @@ def replay(
         _all_events(data_dir),
         state=State(),
         after_us=bundle.manifest.training.until_us,
-        candidates_of=lambda attempt: _same_form(attempt, routes),
+        candidates_of=same_form(routes),
     )
     known = {route.id for route in routes}
     rows = [row for row in asked if row.sent[0] in known]
     if not rows:
         raise BadInput("the log holds no attempt after the bundle's training range. Import later attempts, or train with `--until`.")
     step("replaying", 0, None)
-    table = _replay_rows(rows, routes=routes, bundle=bundle)
+    table = replay_rows(rows, routes=routes, model=bundle.model)
     terms = {row.payment.merchant_id: settings.terms_of(row.payment.merchant_id) for row in rows}
     fees: dict[str, PolicyReport] = {}
     for multiple in fee_multiples if fee_route else ():
-        dearer = table._replace(routes=tuple(_with_fees(route, multiple) if route.id == fee_route else route for route in routes))
+        dearer = table._replace(routes=tuple(with_fees(route, multiple=multiple) if route.id == fee_route else route for route in routes))
         fees[f"{multiple:g}"] = replay_policies(dearer, terms=terms, policies=["greatest_value"])[0]
     return Replayed(
         n_attempts=len(rows),
@@ -275,64 +275,6 @@ def replay(
         policies=tuple(replay_policies(table, terms=terms, policies=policies or names)),
         fees=fees,
     )
-
-
-def _replay_rows(rows: Sequence[ServedRow], *, routes: Sequence[Route], bundle: Bundle) -> ReplayRows:
-    from honour.learning.propensity import estimated_propensities
-
-    place = {route.id: at for at, route in enumerate(routes)}
-    p_approve = np.zeros((len(rows), len(routes)))
-    p_logging = np.zeros((len(rows), len(routes)))
-    could = np.zeros((len(rows), len(routes)), dtype=np.bool_)
-    for at, row in enumerate(rows):
-        p = bundle.model.predict_many(row.served)
-        for number, candidate in enumerate(row.candidates):
-            if candidate[1] == row.sent[1] and candidate[0] in place:
-                p_approve[at, place[candidate[0]]] = p[number]
-                could[at, place[candidate[0]]] = True
-                p_logging[at, place[candidate[0]]] = row.propensities[number] if row.propensities is not None else 0.0
-    chosen = np.array([place[row.sent[0]] for row in rows])
-    payments = np.array([row.payment.payment_id for row in rows])
-    estimated = any(row.propensities is None for row in rows)
-    if estimated:
-        # What Honour chose and what somebody else chose are one log here: its propensities are estimated as a whole.
-        known = np.concatenate([bundle.model.encoder.encode(row.served)[:1] for row in rows])[:, : len(rows[0].served.payment)]
-        p_logging = could * estimated_propensities(known, chosen=chosen, n_routes=len(routes), payments=payments)
-    return ReplayRows(
-        routes=tuple(routes),
-        chosen=chosen,
-        approved=np.array([float(row.approved) for row in rows]),
-        p_approve=p_approve,
-        could=could,
-        p_logging=p_logging / p_logging.sum(axis=1, keepdims=True),
-        amounts=np.array([row.payment.amount_minor for row in rows]),
-        merchants=np.array([row.payment.merchant_id for row in rows]),
-        payments=payments,
-        estimated=estimated,
-    )
-
-
-def _same_form(attempt: Attempt, routes: Sequence[Route]) -> list[Candidate]:
-    """The routes that could have taken this attempt as it was sent, the one that did among them."""
-    card, currency = attempt.payment.card, attempt.payment.currency
-    return [
-        Candidate(route.id, attempt.authentication, attempt.credential)
-        for route in routes
-        if route.id == attempt.route
-        or (
-            (not route.networks or card.network in route.networks)
-            and (not route.currencies or currency in route.currencies)
-            and (not route.funding or card.funding is None or card.funding in route.funding)
-            and attempt.authentication in route.authentications
-            and attempt.credential in route.credentials
-            and attempt.payment.installments <= route.installments_max
-        )
-    ]
-
-
-def _with_fees(route: Route, multiple: float) -> Route:
-    cost = route.cost
-    return msgspec.structs.replace(route, cost=type(cost)(**{name: getattr(cost, name) * multiple for name in cost.__struct_fields__}))
 
 
 def _all_events(data_dir: Path) -> list[LoggedEvent]:

@@ -79,8 +79,20 @@ class ParityRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     p: tuple[float, ...]
 
 
+class JudgedModel(NamedTuple):
+    """The model as it was before the held-out days were shown to it: what it says of them is no memory."""
+
+    onnx: bytes
+    calibrator: Calibrator
+    encoder: Encoder
+
+
 class TrainedModel(NamedTuple):
-    """What training leaves behind, ready to be written as a bundle. `training` is the card."""
+    """What training leaves behind, ready to be written as a bundle.
+
+    training  the card
+    judged    not written; None when nothing was kept aside
+    """
 
     onnx: bytes
     calibrator: Calibrator
@@ -88,3 +100,4 @@ class TrainedModel(NamedTuple):
     retry_model: RetryModel
     parity: ParityRows
     training: Training
+    judged: JudgedModel | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from honour import __version__
-from honour.cli import data, features, keys, models, networks, retries, service, world
+from honour.cli import data, features, keys, models, networks, pipeline, retries, service, world
 
 app = typer.Typer(
     name="honour",
@@ -26,6 +26,7 @@ app.add_typer(features.app, name="features")
 app.command("train")(models.train)
 app.command("evaluate")(models.evaluate)
 app.command("replay")(models.replay)
+app.add_typer(pipeline.app, name="pipeline")
 app.command("serve")(service.serve)
 app.command("simulate")(world.simulate)
 app.command("scoreboard")(world.scoreboard)

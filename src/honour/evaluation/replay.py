@@ -72,6 +72,31 @@ def policy_names(routes: Sequence[Route]) -> tuple[str, ...]:
     return (LOGGED, *(f"fixed:{route.id}" for route in routes), "greatest_approval", "greatest_value")
 
 
+def value_difference(rows: ReplayRows, *, against: Floats | None, terms: dict[str, Merchant]) -> tuple[Estimate | None, str | None]:
+    """Value per attempt of greatest value by `rows.p_approve` less that by `against`, doubly robust; or None and why it cannot be said.
+
+    against  (n, K) probabilities of another model; None compares with what was done
+    """
+    values = _values(rows, terms=terms, p_approve=rows.p_approve)
+    rewards = _values(rows, terms=terms, p_approve=np.repeat(rows.approved[:, None], len(rows.routes), axis=1))
+    chosen = rows.chosen
+    earned = rewards[np.arange(len(chosen)), chosen]
+    p_logged = rows.p_logging[np.arange(len(chosen)), chosen]
+
+    def logged(best: NDArray[np.intp]) -> Logged:
+        p_target = _one_hot(best, n_routes=len(rows.routes))
+        return checked(Logged(chosen, p_logged, p_target, earned, values, rows.payments, "minor units"))
+
+    treated = logged(_greatest(values, could=rows.could))
+    why = diagnose(treated, p_logging=rows.p_logging).why_cannot_say
+    control = earned
+    if against is not None:
+        other = logged(_greatest(_values(rows, terms=terms, p_approve=against), could=rows.could))
+        why = why or diagnose(other, p_logging=rows.p_logging).why_cannot_say
+        control = dr_rows(other)
+    return (None, why) if why is not None else (difference(dr_rows(treated), control, logged=treated), None)
+
+
 def _report(rows: ReplayRows, policy: str, *, p_target: Floats, values: Floats, earned: Floats) -> PolicyReport:
     # What was done needs no weights: it is its own target, with certainty.
     p_logged = np.ones(len(rows.chosen)) if policy == LOGGED else rows.p_logging[np.arange(len(rows.chosen)), rows.chosen]
@@ -92,7 +117,6 @@ def _report(rows: ReplayRows, policy: str, *, p_target: Floats, values: Floats, 
 
 def _p_target(rows: ReplayRows, policy: str, *, values: Floats) -> Floats:
     """(n, K) probabilities of the named policy; a fixed route that could not take an attempt leaves it where it went."""
-    n, k = rows.p_approve.shape
     could = rows.could
     if policy == LOGGED:
         best = rows.chosen
@@ -100,9 +124,18 @@ def _p_target(rows: ReplayRows, policy: str, *, values: Floats) -> Floats:
         at = [route.id for route in rows.routes].index(policy.removeprefix("fixed:"))
         best = np.where(could[:, at], at, rows.chosen)
     else:
-        best = np.argmax(np.where(could, rows.p_approve if policy == "greatest_approval" else values, -np.inf), axis=1)
-    target = np.zeros((n, k))
-    target[np.arange(n), best] = 1.0
+        best = _greatest(rows.p_approve if policy == "greatest_approval" else values, could=could)
+    return _one_hot(best, n_routes=len(rows.routes))
+
+
+def _greatest(worth: Floats, *, could: NDArray[np.bool_]) -> NDArray[np.intp]:
+    best: NDArray[np.intp] = np.argmax(np.where(could, worth, -np.inf), axis=1)
+    return best
+
+
+def _one_hot(best: NDArray[np.intp], *, n_routes: int) -> Floats:
+    target = np.zeros((len(best), n_routes))
+    target[np.arange(len(best)), best] = 1.0
     return target
 
 

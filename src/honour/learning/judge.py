@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -120,11 +120,16 @@ def judge_probabilities(
     )
 
 
+def segment_names(name: str, values: NDArray[Any]) -> NDArray[np.str_]:
+    """The segment of each row, (n,), from the raw values of the feature `name`."""
+    return np.array([_named(name, value) for value in values], dtype=np.str_)
+
+
 def _segments(
     p: Floats, y: Floats, *, payments: NDArray[np.str_], segments: Mapping[str, NDArray[np.object_]], seed: int
 ) -> Iterable[SegmentReport]:
     for name, values in segments.items():
-        named = np.array([_named(name, value) for value in values])
+        named = segment_names(name, values)
         for value in np.unique(named):
             here = named == value
             n = int(here.sum())

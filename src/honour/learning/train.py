@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
 from honour.approval.calibration import expit, kind_of
-from honour.approval.card import TrainedModel
+from honour.approval.card import JudgedModel, TrainedModel
+from honour.features.catalogue import FEATURES
 from honour.learning.calibrate import choose_calibrator, fit_calibrator
 from honour.learning.dataset import hold_out, rows_of
 from honour.learning.export import parity_rows, to_onnx, with_float32_thresholds
@@ -59,6 +60,9 @@ def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threa
         seed=seed,
     )
 
+    judged = JudgedModel(
+        onnx=to_onnx(with_float32_thresholds(booster), n_features=len(FEATURES)), calibrator=choice.calibrator, encoder=encoder
+    )
     step("fitting on everything", 0, None)
     if refits:
         booster, encoder = fit_found(rows, found=found, seed=seed, n_threads=n_threads)
@@ -75,4 +79,5 @@ def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threa
         retry_model=retry_model,
         parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=seed),
         training=card,
+        judged=judged,
     )

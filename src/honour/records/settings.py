@@ -8,7 +8,9 @@ import msgspec
 
 from honour.records.api_key import ApiKey
 from honour.records.attempt import Code
+from honour.records.gates import GateSettings
 from honour.records.payment import Identifier
+from honour.records.release import RegistrySettings
 from honour.records.route import Merchant, Route
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -104,6 +106,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     serving: ServingSettings = ServingSettings()
     policy: PolicySettings = PolicySettings()
     retries: RetrySettings = RetrySettings()
+    gates: GateSettings = GateSettings()
+    registry: RegistrySettings = RegistrySettings()
     merchants: dict[str, Merchant] = {}
     routes: tuple[Route, ...] = ()
     code_maps: tuple[CodeMap, ...] = ()

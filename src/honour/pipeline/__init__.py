@@ -1,0 +1,1 @@
+"""From raw events to a registered challenger that every gate has passed: `honour pipeline run`."""

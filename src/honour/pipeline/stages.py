@@ -1,0 +1,219 @@
+"""The stages of a run, each from what lies in its folder to what it leaves there.
+
+quality -> features -> train (fit and calibrate) -> evaluate -> register. Gates on data stand after `features`, before anything is
+trained; gates on the model after `evaluate`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
+
+from honour.approval.card import Training
+from honour.errors import CannotTrain
+from honour.features.offline import training_set
+from honour.features.quality import Found, QualityReport, quality_of
+from honour.learning.judge import Judgement
+from honour.learning.served import ServedRow, served_rows
+from honour.learning.train import train
+from honour.outcomes.state import State
+from honour.pipeline.attempts import attempts_of
+from honour.pipeline.picture import reliability_picture
+from honour.pipeline.work import Work
+from honour.registry.tracking import Entry, Registry, Version
+from honour.release.bundle import load_bundle, write_bundle
+from honour.release.data_figures import data_figures
+from honour.release.gate import DataFigures, GateResult, ModelFigures, judge_data, judge_model
+from honour.release.model_card import Lineage, card_text
+from honour.release.model_figures import Judged, judgement_of, model_figures
+from honour.release.value import ValueGain, probabilities_by_route, replay_rows, same_form, value_gain
+
+REPLAYED_MAX = 5_000
+"""Later attempts that are replayed and held against the log: the last ones. More say little more and take their time."""
+CARD, RELIABILITY = "model-card.md", "reliability.png"
+
+
+class QualityDone(msgspec.Struct, frozen=True, kw_only=True):
+    """The data-quality report of the log, and the instant of its newest answer."""
+
+    report: QualityReport
+    newest_us: int
+
+
+class FeaturesDone(msgspec.Struct, frozen=True, kw_only=True):
+    """The training set, by the hash of its content, and the gates on data."""
+
+    content_hash: str
+    n_rows: int
+    figures: DataFigures
+    gates: tuple[GateResult, ...]
+
+
+class TrainDone(msgspec.Struct, frozen=True, kw_only=True):
+    """The bundle that was written."""
+
+    bundle_id: str
+    training: Training
+
+
+class EvaluateDone(msgspec.Struct, frozen=True, kw_only=True):
+    """How the judged model does on later attempts, and the gates on it."""
+
+    judgement: Judgement
+    figures: ModelFigures
+    gates: tuple[GateResult, ...]
+
+
+class RegisterDone(msgspec.Struct, frozen=True, kw_only=True):
+    """The version that is the challenger now."""
+
+    version: int
+    registry_run: str
+    model: str
+
+
+class Stage(NamedTuple):
+    """A stage by name, what it leaves behind, and how."""
+
+    name: str
+    leaves: type[msgspec.Struct]
+    do: Callable[[Work], msgspec.Struct]
+
+
+def quality(work: Work) -> QualityDone:
+    """What the log is like; refuses nothing."""
+    attempts, newest_us = attempts_of(work.events)
+    return QualityDone(report=quality_of(attempts, found=Found(n_rows=len(attempts))), newest_us=newest_us)
+
+
+def features(work: Work) -> FeaturesDone:
+    """The training set, every row as of its instant."""
+    work.step("computing features", 0, None)
+    table = training_set(work.events, threads=work.threads)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    work.keep_table(table)
+    done = work.folder.read("quality.json", kind=QualityDone)
+    assert done is not None
+    figures = data_figures(work.rows, held=work.held, quality=done.report, newest_us=done.newest_us, now_us=work.now_us)
+    return FeaturesDone(
+        content_hash=f"sha256:{hashlib.sha256(sink.getvalue()).hexdigest()}",
+        n_rows=table.num_rows,
+        figures=figures,
+        gates=judge_data(figures, limits=work.settings.gates),
+    )
+
+
+def fit(work: Work) -> TrainDone:
+    """Fit, calibrate, and write the bundle whole, with the feature state at the end of the log."""
+    trained = train(work.table, seed=work.seed, holdout_days=work.holdout_days, n_threads=work.threads, progress=work.step)
+    if trained.judged is None:
+        raise CannotTrain("training kept nothing aside to judge on. Raise gates.holdout_days.")
+    work.keep_judged(trained.judged)
+    work.step("folding the log", 0, None)
+    state = State()
+    for logged in work.events:
+        state.apply(logged)
+    bundle_id = write_bundle(
+        work.bundle, trained=trained, fallback_order=work.settings.policy.fallback_order, state=state.features.to_bytes()
+    )
+    return TrainDone(bundle_id=bundle_id, training=trained.training)
+
+
+def evaluate(work: Work) -> EvaluateDone:
+    """The judged model against the champion on attempts that neither has seen, and the shipped bundle as it would serve."""
+    work.step("judging", 0, None)
+    late = work.rows.where(work.held.late)
+    sides = Judged(early=work.rows.where(work.held.early), late=late, judged=work.judged(), champion=work.champion)
+    made = work.folder.read("train.json", kind=TrainDone)
+    assert made is not None
+    judgement = judgement_of(sides, training=made.training)
+    work.folder.keep(RELIABILITY, reliability_picture(judgement.reliability))
+    work.step("replaying", 0, None)
+    served = _served(work)
+    value = _value(work, served, sides=sides)
+    figures = model_figures(sides, judgement=judgement, shipped=work.bundle, value=value, served=served, table=work.table)
+    return EvaluateDone(judgement=judgement, figures=figures, gates=judge_model(figures, limits=work.settings.gates))
+
+
+def register(work: Work) -> RegisterDone:
+    """The bundle, its card and its figures in the registry, as the challenger."""
+    work.step("registering", 0, None)
+    made = work.folder.read("features.json", kind=FeaturesDone)
+    judged = work.folder.read("evaluate.json", kind=EvaluateDone)
+    assert made is not None
+    assert judged is not None
+    bundle = load_bundle(work.bundle)
+    lineage = Lineage(
+        run=work.folder.run_id,
+        training_set=made.content_hash,
+        honour=bundle.manifest.honour,
+        catalogue=bundle.manifest.schema,
+        before=work.champion.bundle_id if work.champion is not None else None,
+    )
+    text = card_text(bundle, judgement=judged.judgement, gates=(*made.gates, *judged.gates), lineage=lineage)
+    card = work.folder.keep(CARD, text.encode())
+    (work.bundle / CARD).write_bytes(text.encode())
+    registry = Registry(work.settings.registry, data_dir=work.data_dir)
+    version = registry.register(_entry(work, bundle_id=bundle.bundle_id, judged=judged, lineage=lineage, card=card.name))
+    return _registered(version, model=work.settings.registry.model)
+
+
+STAGES = (
+    Stage("quality", QualityDone, quality),
+    Stage("features", FeaturesDone, features),
+    Stage("train", TrainDone, fit),
+    Stage("evaluate", EvaluateDone, evaluate),
+    Stage("register", RegisterDone, register),
+)
+
+
+def _served(work: Work) -> list[ServedRow]:
+    """The last of the later attempts as a server had them, or would have had them."""
+    routes = tuple(route for route in work.settings.routes if route.enabled)
+    after_us = work.asked_after_us(n_max=REPLAYED_MAX)
+    return list(served_rows(work.events, state=State(), after_us=after_us, candidates_of=same_form(routes)))
+
+
+def _value(work: Work, served: list[ServedRow], *, sides: Judged) -> ValueGain:
+    routes = tuple(route for route in work.settings.routes if route.enabled)
+    known = {route.id for route in routes}
+    rows = [row for row in served if row.sent[0] in known]
+    if len(known) < 2 or not rows:
+        return ValueGain(
+            None, f"{len(known)} routes are enabled and {len(rows)} later attempts went over them: there is no choice to judge"
+        )
+    choices = replay_rows(rows, routes=routes, model=sides.judged)
+    against = probabilities_by_route(rows, routes=routes, model=sides.champion.model) if sides.champion is not None else None
+    return value_gain(
+        choices, against=against, terms={row.payment.merchant_id: work.settings.terms_of(row.payment.merchant_id) for row in rows}
+    )
+
+
+def _entry(work: Work, *, bundle_id: str, judged: EvaluateDone, lineage: Lineage, card: str) -> Entry:
+    card_of = load_bundle(work.bundle).manifest.training
+    return Entry(
+        name=work.folder.run_id,
+        bundle=work.bundle,
+        bundle_id=bundle_id,
+        params={
+            "seed": str(work.seed),
+            "configuration": card_of.evidence.configuration,
+            "calibrator": card_of.calibrator,
+            "n_trees": str(card_of.evidence.n_trees),
+            "n_rows": str(card_of.n_rows),
+            "holdout_days": f"{card_of.holdout_days:g}",
+        },
+        tags={f"honour.{name}": value for name, value in msgspec.structs.asdict(lineage).items() if value is not None},
+        metrics={**judged.judgement.metrics, "log_loss_gain": judged.figures.log_loss_gain},
+        files=tuple(work.folder.path / name for name in (card, RELIABILITY, "evaluate.json", "features.json", "quality.json")),
+    )
+
+
+def _registered(version: Version, *, model: str) -> RegisterDone:
+    return RegisterDone(version=version.number, registry_run=version.run_id, model=model)

@@ -1,0 +1,105 @@
+"""What the stages of a run work on: read once, kept while it goes on, read again from its files when the run is taken up later."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
+import pyarrow.parquet as pq  # type: ignore[import-untyped]  # as above
+
+from honour.approval.calibration import Calibrator
+from honour.approval.card import JudgedModel
+from honour.approval.model import ApprovalModel
+from honour.features.encode import Encoder
+from honour.learning.dataset import DAY_US, Rows, rows_of
+from honour.learning.split import Split, split_at
+from honour.loop import Step
+from honour.pipeline.folder import RunFolder
+from honour.records.event import LoggedEvent
+from honour.records.settings import Settings
+from honour.release.bundle import Bundle
+
+FEATURES, BUNDLE = "features.parquet", "bundle"
+_JUDGED = ("judged.onnx", "judged-calibrator.json", "judged-encoder.json")
+
+
+class Work:
+    """One run at work.
+
+    champion  the live bundle, or None; now_us: the instant of the run
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        data_dir: Path,
+        settings: Settings,
+        events: list[LoggedEvent],
+        champion: Bundle | None,
+        seed: int,
+        threads: int,
+        now_us: int,
+        step: Step,
+    ) -> None:
+        self.folder, self.data_dir, self.settings = folder, data_dir, settings
+        self.events, self.champion = events, champion
+        self.seed, self.threads, self.now_us, self.step = seed, threads, now_us, step
+
+    @property
+    def bundle(self) -> Path:
+        """Folder of the bundle that this run makes."""
+        return self.folder.path / BUNDLE
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The training set, as the stage `features` left it."""
+        return pq.read_table(self.folder.path / FEATURES)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The training set as arrays."""
+        return rows_of(self.table)
+
+    @cached_property
+    def held(self) -> Split:
+        """The cut: attempts to judge on are later than it, and than anything that the champion has seen."""
+        last_us = int(self.rows.at_us.max())
+        cut_us = last_us + 1 - round(self.settings.gates.holdout_days * DAY_US)
+        if self.champion is not None:
+            cut_us = max(cut_us, self.champion.manifest.training.until_us + 1)
+        return split_at(cut_us, payments=self.rows.payments, at_us=self.rows.at_us)
+
+    @property
+    def holdout_days(self) -> float:
+        """The length of what is kept aside, days."""
+        return (int(self.rows.at_us.max()) + 1 - self.held.from_us) / DAY_US
+
+    def keep_table(self, table: pa.Table) -> None:
+        """Write the training set."""
+        with self.folder.beside(FEATURES) as beside:
+            pq.write_table(table, beside)
+        self.table = table
+
+    def keep_judged(self, judged: JudgedModel) -> None:
+        """Write the model that has not seen the held-out days."""
+        contents = (judged.onnx, msgspec.json.encode(judged.calibrator), msgspec.json.encode(judged.encoder))
+        for name, content in zip(_JUDGED, contents, strict=True):
+            self.folder.keep(name, content)
+
+    def judged(self) -> ApprovalModel:
+        """The model that has not seen the held-out days."""
+        onnx, calibrator, encoder = ((self.folder.path / name).read_bytes() for name in _JUDGED)
+        kind: Any = Calibrator
+        return ApprovalModel(
+            onnx, calibrator=msgspec.json.decode(calibrator, type=kind), encoder=msgspec.json.decode(encoder, type=Encoder)
+        )
+
+    def asked_after_us(self, *, n_max: int) -> int:
+        """The instant after which the last `n_max` attempts to judge on were sent."""
+        late = np.sort(self.rows.at_us[self.held.late])
+        return int(late[max(0, len(late) - n_max)]) - 1

@@ -1,0 +1,1 @@
+"""Where trained models are kept and named: MLflow's tracking and registry."""
