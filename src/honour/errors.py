@@ -13,6 +13,9 @@
     ├── CannotTrain          the data do not hold what a model needs (exit 1)
     ├── BundleRefused        a bundle is corrupt, foreign or no longer agrees with itself (exit 1)
     ├── RegistryUnavailable  the model registry does not answer or cannot keep what it is given (exit 3)
+    ├── DeadlineOver         an answer was not ready, or not durable, when it was due (HTTP 503)
+    ├── Overloaded           more comes in than can be done (HTTP 503)
+    ├── RateExceeded         a key asks more often than it may (HTTP 429)
     └── LogUnavailable       the event log cannot keep what it is given (HTTP 503, exit 3)
 
 A refusal is not an error: a declined payment or an ineligible route is a normal answer with reasons.
@@ -116,6 +119,27 @@ class RegistryUnavailable(HonourError):
     """The model registry does not answer, or cannot keep or find what is asked of it; nothing in production was changed."""
 
     anchor = "registry-unavailable"
+    exit_code = 3
+
+
+class DeadlineOver(HonourError):
+    """An answer was not ready, or its event not durable, when it was due; sent again, the same request has the same effect."""
+
+    anchor = "deadline-over"
+    exit_code = 3
+
+
+class Overloaded(HonourError):
+    """More comes in than can be done, and this request would have waited too long; nothing of it was done."""
+
+    anchor = "overloaded"
+    exit_code = 3
+
+
+class RateExceeded(HonourError):
+    """An API key asks more often than it may; nothing of the request was read."""
+
+    anchor = "rate-exceeded"
     exit_code = 3
 
 

@@ -42,10 +42,10 @@ def test_a_new_key_opens_what_it_says_and_the_file_keeps_all_else(folder: Path) 
 
 
 def test_the_list_names_every_key_and_shows_no_hash(folder: Path) -> None:
-    _run(folder, "new", "shop", "--scope", "decide", "--merchant", "mer_1", "--merchant", "mer_2")
+    _run(folder, "new", "shop", "--scope", "decide", "--merchant", "mer_1", "--merchant", "mer_2", "--per-s-max", "50")
     kept = load_settings(folder / "honour.toml", environment={}).serving.keys[0]
     listed, table = json.loads(_run(folder, "list", "--json")), _run(folder, "list")
-    assert listed == {"keys": [{"name": "shop", "id": kept.id, "scopes": ["decide"], "merchants": ["mer_1", "mer_2"]}]}
+    assert listed == {"keys": [{"name": "shop", "id": kept.id, "scopes": ["decide"], "merchants": ["mer_1", "mer_2"], "per_s_max": 50}]}
     assert "mer_1, mer_2" in table
     assert kept.digest[:8] not in table
 

@@ -15,7 +15,8 @@ from honour.records.event import ServedFeatures
 from honour.records.route import Merchant, Route, RouteCost
 from honour.records.settings import Settings
 from honour.serving.app import Service
-from honour.serving.hot_path import Engine, Model
+from honour.serving.hot_path import Engine
+from honour.serving.score import Model
 from honour.stores.memory import MemoryLog
 from honour.stores.port import EventLog
 

@@ -93,7 +93,7 @@ def test_whatever_breaks_in_the_model_the_static_order_answers(answer: Callable[
     assert (decision.stage, decision.bundle, decision.reason.code) == ("fallback", None, "static_order")
     assert decision.attempt is not None
     assert (decision.attempt.route, decision.attempt.propensity) == ("acq_2", 1.0)
-    assert shop.failures == {"features": 0, "model": 1}
+    assert shop.failures == {"features": 0, "model": 1, "deadline": 0}
     _answer(shop, decision, "declined")
     following = shop.decide(_request()).answer.attempt
     assert following is not None
@@ -103,7 +103,7 @@ def test_whatever_breaks_in_the_model_the_static_order_answers(answer: Callable[
 def test_without_a_model_the_static_order_answers_and_nothing_failed() -> None:
     shop = engine()
     assert shop.decide(_request()).answer.stage == "fallback"
-    assert shop.failures == {"features": 0, "model": 0}
+    assert shop.failures == {"features": 0, "model": 0, "deadline": 0}
 
 
 def test_a_forced_attempt_overrides_the_pending_decision() -> None:

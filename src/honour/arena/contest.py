@@ -20,7 +20,7 @@ from honour.arena.learned import Learned, learn
 from honour.loop import Step
 from honour.records.event import ServedFeatures
 from honour.records.settings import PolicySettings
-from honour.serving.hot_path import Model
+from honour.serving.score import Model
 from honour.simulator import scenario as scenarios
 from honour.simulator.lineup import MakePolicy, standard_policies
 from honour.simulator.played import Played, play

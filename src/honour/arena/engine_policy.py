@@ -13,7 +13,8 @@ from honour.records.instant import to_us
 from honour.records.route import Route
 from honour.records.settings import DataSettings, Settings
 from honour.release.bundle import Bundle
-from honour.serving.hot_path import Engine, Model
+from honour.serving.hot_path import Engine
+from honour.serving.score import Model
 from honour.simulator.world import World
 from honour.stores.memory import MemoryLog
 

@@ -22,6 +22,7 @@ class ShownKey(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     scopes: tuple[Scope, ...]
     merchants: tuple[str, ...]
+    per_s_max: int | None
 
 
 _FILES = ("tls_certificate", "tls_key", "tls_client_ca")
@@ -57,7 +58,9 @@ def with_tls_files(settings: Settings, *, path: Path | None, where: str) -> Sett
 def add_key(path: Path, key: ApiKey) -> None:
     """Write a key at the end of honour.toml; the file is replaced whole, with its permissions."""
     text = path.read_text(encoding="utf-8")
-    told = {name: list(value) if isinstance(value, tuple) else value for name, value in msgspec.structs.asdict(key).items()}
+    told = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in msgspec.structs.asdict(key).items() if value is not None
+    }
     section = f"\n[[serving.keys]]\n{tomli_w.dumps(told)}"
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -74,7 +77,7 @@ def add_key(path: Path, key: ApiKey) -> None:
 
 def shown(key: ApiKey) -> ShownKey:
     """A key without its hash."""
-    return ShownKey(name=key.name, id=key.id, scopes=key.scopes, merchants=key.merchants)
+    return ShownKey(name=key.name, id=key.id, scopes=key.scopes, merchants=key.merchants, per_s_max=key.per_s_max)
 
 
 def _check_fit(found: dict[str, str], where: str) -> None:

@@ -23,6 +23,7 @@ def new(
     name: str = typer.Argument(help="Whose key it is; unique."),
     scope: list[str] = typer.Option(..., "--scope", help="What it may do: decide, report, read or administer; may repeat."),
     merchant: list[str] = typer.Option(..., "--merchant", help="Merchant it acts for, may repeat; '*' is every merchant."),
+    per_s_max: int | None = typer.Option(None, "--per-s-max", min=1, help="Most requests a second. Default: any number."),
     config: Path | None = ConfigOption,
     data: Path | None = DataOption,
     json: bool = typer.Option(False, "--json", help="Print one JSON object."),
@@ -38,7 +39,7 @@ def new(
             raise BadInput(f"{one!r} is no scope. Allowed: {', '.join(allowed)}.", path="--scope")
     if any(known.name == name for known in settings.serving.keys):
         raise BadInput(f"there is a key {name!r} in {path}. Take another name; take the old section out when nobody uses it.", path="NAME")
-    key, kept = new_key(name, scopes=[one for one in allowed if one in scope], merchants=merchant)
+    key, kept = new_key(name, scopes=[one for one in allowed if one in scope], merchants=merchant, per_s_max=per_s_max)
     add_key(path, kept)
     load_settings(path, data_dir=data)
     if json:

@@ -19,7 +19,7 @@ import msgspec
 from honour.errors import LogContractBroken
 from honour.features.catalogue import CATALOGUE
 from honour.features.local_time import BEFORE_ALL
-from honour.features.view import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, Catalogue, Row, read_payment
+from honour.features.view import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, Catalogue, Row, WindowFeature, read_payment
 from honour.features.written import SUMS, Group, groups, written
 from honour.records.attempt import Status
 from honour.records.event import ServedFeatures
@@ -123,6 +123,14 @@ class _Table:
         ring.seen, ring.seen_at = tuple(seen), tile
         return ring.seen
 
+    def over(self, key: Key, *, n_tiles: int, tile: int) -> tuple[int, int]:
+        """Answers of one entity in the `n_tiles` tiles that end with `tile`, and those approved."""
+        if (ring := self.rings.get(key)) is None:
+            return 0, 0
+        before = bisect_left(ring.tiles, tile - n_tiles + 1) - 1
+        approved = ring.sums[self.sums.index("approved")]
+        return ring.counts[-1] - ring.counts[before], approved[-1] - approved[before]
+
     def dump(self, *, now_us: int) -> list[list[Any]]:
         """Entities with an answer in their longest window: key, tiles, counts and sums of each tile, last answer."""
         first = now_us // self.tile_us - self.reach + 1
@@ -162,6 +170,7 @@ class FeatureState:
         self._catalogue = catalogue
         self._last_arrived_us = BEFORE_ALL
         self._tables = [_Table(group) for group in groups(catalogue)]
+        self._table_of = {group.key: table for group, table in zip(groups(catalogue), self._tables, strict=True)}
         self._ask = _written(catalogue)([table.rings.get for table in self._tables], [table.see for table in self._tables])
 
     def as_of(self, payment: Payment, candidates: Sequence[Candidate], *, at_us: int) -> ServedFeatures:
@@ -171,6 +180,12 @@ class FeatureState:
         """
         payment_values, candidate_values = self._ask(read_payment(payment), candidates, max(at_us, self._last_arrived_us))
         return ServedFeatures(schema=self._catalogue.schema_id, payment=payment_values, candidates=candidate_values)
+
+    def answered(self, feature: WindowFeature, row: Row, *, at_us: int) -> tuple[int, int]:
+        """Answers of the entity of an approval rate within its window, and those approved; `row` is a payment's and a candidate's."""
+        table = self._table_of[feature.entity, feature.tile_s]
+        tile = max(at_us, self._last_arrived_us) // table.tile_us
+        return table.over(table.key_of(row), n_tiles=feature.tiles, tile=tile)
 
     def update(self, payment: Payment, candidate: Candidate, *, status: Status, response_code: str | None, arrived_us: int) -> None:
         """Fold the final answer of one attempt. `unknown` is not an answer and changes nothing.

@@ -106,6 +106,11 @@ class PaymentBook:
         payment_id = self._payment_of.get(f"decision:{decision_id}")
         return self.merchant_of(payment_id) if payment_id is not None else None
 
+    def is_in_progress(self, payment_id: str) -> bool:
+        """An attempt of it was decided or answered, and none approved: somebody waits for what comes next."""
+        known = self._find(payment_id)
+        return known is not None and not known.approved and (known.pending is not None or bool(known.routes_tried))
+
     def history(self, payment_id: str) -> History:
         """What was answered on the payment so far."""
         known = self._find(payment_id)

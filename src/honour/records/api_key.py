@@ -22,6 +22,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     digest     salt and hash of the secret part
     scopes     what it may do
     merchants  for whom; "*" is every merchant
+    per_s_max  requests a second that it may make, a second's worth at once; None: as many as the service can answer
     """
 
     name: Identifier
@@ -29,3 +30,4 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     digest: Annotated[str, msgspec.Meta(pattern="^[a-z]{32}:[a-z]{64}$")]
     scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1)]
     merchants: Annotated[tuple[Identifier, ...], msgspec.Meta(min_length=1)]
+    per_s_max: Annotated[int, msgspec.Meta(ge=1)] | None = None

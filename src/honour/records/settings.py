@@ -15,6 +15,7 @@ from honour.records.route import Merchant, Route
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+DeadlineMs = Annotated[int, msgspec.Meta(ge=1, le=600_000)]
 
 
 class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +41,8 @@ class ServingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The HTTP service: where it listens and what it accepts.
 
     body_bytes_max  largest body of one request; bulk_bytes_max the same for POST /v1/events
+    deadline_ms     an answer is due this long after its request arrived, unless the request says otherwise
+    queue_delay_ms  a decision may wait this long for its turn while others keep waiting; waiting_max is how many may
     keys            who may ask what; keys_required None asks for one where there are keys, and where others can reach the service
     tls_certificate  file with the certificate and its chain, PEM; tls_key with its private key
     tls_client_ca   file with the authorities whose certificates callers must show; absent, they need none
@@ -49,6 +52,9 @@ class ServingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     body_bytes_max: PositiveInt = 262_144
     bulk_bytes_max: PositiveInt = 67_108_864
+    deadline_ms: DeadlineMs = 1_000
+    queue_delay_ms: PositiveInt = 20
+    waiting_max: PositiveInt = 1_000
     keys: tuple[ApiKey, ...] = ()
     keys_required: bool | None = None
     tls_certificate: str | None = None

@@ -7,6 +7,7 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 
+from honour.serving.deadline import Deadline
 from honour.serving.hot_path import Durable
 
 
@@ -24,8 +25,8 @@ class Waiting:
         self._done: deque[tuple[asyncio.Future[None], Durable]] = deque()
         self._is_called = False
 
-    async def until(self, durable: Durable | None) -> None:
-        """Return when the event, and all before it, are durable; LogUnavailable when it was not kept."""
+    async def until(self, durable: Durable | None, *, deadline: Deadline | None = None) -> None:
+        """Return when the event, and all before it, are durable; LogUnavailable when it was not kept, DeadlineOver when it is late."""
         if durable is None:
             return
         if durable.done():
@@ -34,11 +35,14 @@ class Waiting:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         durable.add_done_callback(partial(self._finished, loop, waiter))
+        late = loop.call_later(max(0.0, deadline.left_ns() / 1e9), _give_up, waiter, deadline) if deadline is not None else None
         self.n += 1
         try:
             await waiter
         finally:
             self.n -= 1
+            if late is not None:
+                late.cancel()
 
     def _finished(self, loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None], durable: Durable) -> None:
         """In the log's thread."""
@@ -58,3 +62,8 @@ class Waiting:
                 waiter.set_exception(error)
             else:
                 waiter.set_result(None)
+
+
+def _give_up(waiter: asyncio.Future[None], deadline: Deadline) -> None:
+    if not waiter.done():
+        waiter.set_exception(deadline.over_unkept())

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache, wraps
-from typing import Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from honour.approval.retry_model import RetryModel
 from honour.errors import BadInput, LogContractBroken, LogUnavailable
@@ -26,9 +25,9 @@ from honour.networks.retry_limit import Allowed
 from honour.outcomes.match import facts_of, same_attempt, same_dispute, unknown_payment
 from honour.outcomes.state import State
 from honour.policy.decide import Decided, decide
-from honour.policy.eligible import Considered, consider
+from honour.policy.eligible import consider
 from honour.policy.explore import draw_for
-from honour.policy.outlook import History, Predicted
+from honour.policy.outlook import History
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision, DecisionRequest, RetryAllowance
 from honour.records.domain import check_payment
@@ -39,7 +38,6 @@ from honour.records.event import (
     Event,
     LoggedEvent,
     OutcomeReported,
-    ServedFeatures,
     SettingsTaken,
     key_of,
 )
@@ -47,6 +45,7 @@ from honour.records.instant import EPOCH, from_us, to_us
 from honour.records.payment import Payment
 from honour.records.settings import Settings
 from honour.serving.keys import without_secrets
+from honour.serving.score import Model, Part, Scorer
 from honour.stores.port import EventLog
 
 Answer = TypeVar("Answer")
@@ -66,14 +65,6 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 DEADLINE = "$.payment.deadline_at"
 
 
-class Model(Protocol):
-    """What the engine asks of a bundle's model."""
-
-    def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]:
-        """Calibrated probability of each candidate, in the order given: (n_candidates,)."""
-        ...
-
-
 class Answered(NamedTuple, Generic[Answer]):
     """An answer, and the newest event that must be durable before it leaves; None when nothing was ever taken in.
 
@@ -88,21 +79,12 @@ class Answered(NamedTuple, Generic[Answer]):
 
 
 def _in_turn(work: Callable[Concatenate[Engine, Asked], Result]) -> Callable[Concatenate[Engine, Asked], Result]:
-    """Done while no other process appends, on a state that is the fold of the whole log. Waits for the turn, unless it is taken."""
+    """Done in a turn of its own, or the one that is taken."""
 
     @wraps(work)
     def done(self: Engine, /, *args: Asked.args, **kwargs: Asked.kwargs) -> Result:
-        self._check_ready()
-        self.log.take_turn()
-        try:
-            while self.state.seq != self.log.last_seq:
-                if not self.follow():
-                    raise LogContractBroken(
-                        f"the state ends at event {self.state.seq}, the log at {self.log.last_seq}. Restart the server."
-                    )
+        with self.turn():
             return work(self, *args, **kwargs)
-        finally:
-            self.log.end_turn()
 
     return done
 
@@ -115,7 +97,6 @@ class Engine:
     retry_model  what follows a refusal; None looks no further than one attempt
     bundle_id  names the model in decisions
     clock_us   microseconds since 1970; timer_ns counts nanoseconds for `elapsed_us`
-    failures   decisions answered in the static order because features or the model failed, counted by which of them
     """
 
     def __init__(
@@ -133,7 +114,7 @@ class Engine:
         self.settings, self.log, self.state = settings, log, state
         self.model, self.retry_model, self.bundle_id = model, retry_model, bundle_id
         self._clock_us, self._timer_ns = clock_us, timer_ns
-        self.failures = {"features": 0, "model": 0}
+        self._scorer = Scorer(timer_ns)
         self._stopped: str | None = None
         self._newest: Durable | None = None  # Durable last: what waits for it waits for everything before it.
 
@@ -141,6 +122,11 @@ class Engine:
     def why_not_ready(self) -> str | None:
         """Why nothing is accepted at present, or None."""
         return self._stopped or self.log.why_unavailable
+
+    @property
+    def failures(self) -> Mapping[Part, int]:
+        """Decisions that no model scored although there is one, by why."""
+        return self._scorer.failures
 
     @property
     def is_stopped(self) -> bool:
@@ -156,6 +142,21 @@ class Engine:
     def newest(self) -> Durable | None:
         """The newest event that was taken in, done once it is durable; None when there was none since the start."""
         return self._newest
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """While it lasts no other process appends, and the state is the fold of the whole log; may be nested."""
+        self._check_ready()
+        self.log.take_turn()
+        try:
+            while self.state.seq != self.log.last_seq:
+                if not self.follow():
+                    raise LogContractBroken(
+                        f"the state ends at event {self.state.seq}, the log at {self.log.last_seq}. Restart the server."
+                    )
+            yield
+        finally:
+            self.log.end_turn()
 
     def follow(self, *, n_max: int = 1_000) -> int:
         """Fold the next events that other processes appended; how many they were."""
@@ -173,8 +174,11 @@ class Engine:
         self.state, self._newest, self._stopped = state, None, None
 
     @_in_turn
-    def decide(self, request: DecisionRequest) -> Answered[Decision]:
-        """What should happen next to a payment. Asked again before its outcome is known, the same decision."""
+    def decide(self, request: DecisionRequest, *, left_ns: Callable[[], int] | None = None) -> Answered[Decision]:
+        """What should happen next to a payment. Asked again before its outcome is known, the same decision.
+
+        left_ns  nanoseconds until the answer is due: with too few for the model, segment rates or the static order decide
+        """
         started_ns = self._timer_ns()
         payment = self._completed(request.payment)
         self._check_routes(request.routes)
@@ -193,7 +197,10 @@ class Engine:
             at_us=at_us,
             last_code=history.last_response_code,
         )
-        scored = self._scored(payment, [one for one in considered if one.eligible], at_us=at_us)
+        eligible = [one.candidate for one in considered if one.eligible]
+        scored = self._scorer.scored(
+            payment, eligible, at_us=at_us, model=self.model, state=self.state, policy=self.settings.policy, left_ns=left_ns
+        )
         draw = draw_for(self.settings.policy.salt, payment.payment_id, history.n_answered + 1)
         decided = decide(
             payment,
@@ -273,32 +280,6 @@ class Engine:
         self.settings = settings
         return durable
 
-    def _scored(self, payment: Payment, eligible: Sequence[Considered], *, at_us: int) -> _Scored:
-        """Features and probabilities of the eligible candidates; whatever breaks there, the static order answers."""
-        if self.model is None or not eligible:
-            return _Scored(None, None, is_live=self.model is not None)
-        failing = "features"
-        features = None
-        try:
-            features = self.state.features.as_of(payment, [one.candidate for one in eligible], at_us=at_us)
-            failing = "model"
-            p_approve = self.model.predict_many(features)
-            if p_approve.shape != (len(eligible),) or not np.all((p_approve >= 0.0) & (p_approve <= 1.0)):
-                raise LogContractBroken("the model gave something that is no probability of each candidate. Train again.")
-        except Exception as error:  # Whatever it is; it is counted and named.
-            self.failures[failing] += 1
-            _log.error("scoring_failed", part=failing, error=type(error).__name__, bundle=self.bundle_id)
-            return _Scored(features, None, is_live=False)
-        return _Scored(features, self._corrected(payment, eligible, p_approve, at_us=at_us), is_live=True)
-
-    def _corrected(self, payment: Payment, eligible: Sequence[Considered], p_model: NDArray[np.float64], *, at_us: int) -> Predicted:
-        """What the model says, corrected by the fast layer where the settings want it."""
-        if not self.settings.policy.fast_layer:
-            return Predicted(p_model)
-        fast = self.state.fast
-        corrected = fast.correct(payment, [one.candidate for one in eligible], p_model=p_model, at_us=at_us)
-        return Predicted(corrected.p_approve, p_model, corrected.sd, lambda candidate: fast.why(payment, candidate, at_us=at_us))
-
     def _rendered(
         self, payment: Payment, decided: Decided, *, allowed: Allowed, history: History, is_live: bool, started_ns: int
     ) -> Decision:
@@ -364,14 +345,6 @@ class Engine:
         for at, route_id in enumerate(routes):
             if route_id not in known:
                 raise BadInput(f"no route {route_id!r} is configured; allowed: {', '.join(known) or 'none'}.", path=f"$.routes[{at}]")
-
-
-class _Scored(NamedTuple):
-    """What the model says; without `predicted` the static order decides. `is_live` is False when there is no model or it failed."""
-
-    features: ServedFeatures | None
-    predicted: Predicted | None
-    is_live: bool
 
 
 def _on_timeline(at: datetime, *, path: str) -> int:

@@ -22,6 +22,22 @@ def reported(report: Outcome | Attempt | Dispute, *, holder: Holder, engine: Eng
     """What `take` gives for a report that the holder may make; NotPermitted, UnknownReference or Contradiction otherwise."""
     if holder.merchants is None:
         return take()
+    with engine.turn():  # So that what other processes took in is known.
+        return _taken(report, holder=holder, engine=engine, take=take)
+
+
+def told_to(holder: Holder, events: list[LoggedEvent]) -> list[LoggedEvent]:
+    """Events of one payment_id that belong to the merchants of the holder: months later another may use the same id."""
+    owner: str | None = None
+    kept = []
+    for logged in events:
+        owner = _merchant_of(logged) or owner
+        if owner is None or holder.acts_for(owner):
+            kept.append(logged)
+    return kept if owner is None or holder.acts_for(owner) else []
+
+
+def _taken(report: Outcome | Attempt | Dispute, *, holder: Holder, engine: Engine, take: Callable[[], Answer]) -> Answer:
     if isinstance(report, Outcome):
         owner = engine.state.book.merchant_of_decision(report.decision_id)
         if owner is not None and not holder.acts_for(owner):
@@ -43,17 +59,6 @@ def reported(report: Outcome | Attempt | Dispute, *, holder: Holder, engine: Eng
             f"{named} or its payment_id is taken, with other facts; this was not kept. Ids must be unique among all merchants: "
             "put the merchant's id in front of them."
         ) from None
-
-
-def told_to(holder: Holder, events: list[LoggedEvent]) -> list[LoggedEvent]:
-    """Events of one payment_id that belong to the merchants of the holder: months later another may use the same id."""
-    owner: str | None = None
-    kept = []
-    for logged in events:
-        owner = _merchant_of(logged) or owner
-        if owner is None or holder.acts_for(owner):
-            kept.append(logged)
-    return kept if owner is None or holder.acts_for(owner) else []
 
 
 def _last_owner(events: list[LoggedEvent]) -> str | None:

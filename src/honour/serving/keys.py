@@ -27,11 +27,16 @@ _NOBODY = f"{'a' * 32}:{'a' * 64}"
 
 
 class Holder(NamedTuple):
-    """Who asks. merchants: for whom it may act; None is every merchant."""
+    """Who asks.
+
+    merchants  for whom it may act; None is every merchant
+    per_s_max  requests a second that it may make; None: any number
+    """
 
     name: str
     scopes: frozenset[Scope]
     merchants: frozenset[str] | None
+    per_s_max: int | None = None
 
     def acts_for(self, merchant_id: str) -> bool:
         """Whether it may read and move this merchant's state."""
@@ -94,10 +99,11 @@ class KeyRing:
         return known[1] if known is not None and is_right and kind.lower() == "bearer" else None
 
 
-def new_key(name: str, *, scopes: Sequence[Scope], merchants: Sequence[str]) -> tuple[str, ApiKey]:
+def new_key(name: str, *, scopes: Sequence[Scope], merchants: Sequence[str], per_s_max: int | None = None) -> tuple[str, ApiKey]:
     """A new key, to be told once, and what is kept of it."""
     key_id, secret, salt = (secrets.token_hex(n).translate(_LETTERS) for n in (4, 24, 16))
-    kept = ApiKey(name=name, id=key_id, digest=_digest(secret, like=f"{salt}:"), scopes=tuple(scopes), merchants=tuple(merchants))
+    digest = _digest(secret, like=f"{salt}:")
+    kept = ApiKey(name=name, id=key_id, digest=digest, scopes=tuple(scopes), merchants=tuple(merchants), per_s_max=per_s_max)
     return f"{_PREFIX}{key_id}_{secret}", kept
 
 
@@ -137,7 +143,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _holder_of(key: ApiKey) -> Holder:
-    return Holder(key.name, frozenset(key.scopes), None if EVERY_MERCHANT in key.merchants else frozenset(key.merchants))
+    return Holder(key.name, frozenset(key.scopes), None if EVERY_MERCHANT in key.merchants else frozenset(key.merchants), key.per_s_max)
 
 
 def _digest(secret: str, *, like: str) -> str:

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from honour.records.decision import Decision
 from honour.serving.hot_path import Engine
 from honour.serving.push import DuePush
+from honour.serving.queue import Queue
 
 TROUBLES_MAX = 100
 """Most troubles told at once: in a general outage the list says no more than its first hundred."""
@@ -38,9 +39,12 @@ class Metrics:
         self.registry.register(_UnknownCodes(engine))
         self.registry.register(_Troubles(engine))
 
-    def follow(self, push: DuePush) -> None:
-        """Count what is pushed, too."""
+    def follow(self, push: DuePush, queue: Queue) -> None:
+        """Count what is pushed and what is shed, too."""
         self.registry.register(_Pushes(push))
+        self.registry.register(_Shed(queue))
+        waiting = Gauge("honour_queue_waiting", "Requests that wait for their turn", registry=self.registry)
+        waiting.set_function(lambda: float(len(queue)))
 
     def decided(self, decision: Decision) -> None:
         """Count a decision."""
@@ -77,9 +81,25 @@ class _Failures:
 
     def collect(self) -> list[CounterMetricFamily]:
         """Scoring failures by part."""
-        family = CounterMetricFamily("honour_scoring_failures", "Decisions in the static order because a part failed", labels=["part"])
+        family = CounterMetricFamily(
+            "honour_scoring_failures", "Decisions that no model scored although there is one, by why", labels=["part"]
+        )
         for part, n in self._engine.failures.items():
             family.add_metric([part], n)
+        return [family]
+
+
+class _Shed:
+    """Requests that were refused because more came in than could be done."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Requests by rank."""
+        family = CounterMetricFamily("honour_shed", "Requests refused because more came in than could be done", labels=["rank"])
+        for rank, n in self._queue.shed.items():
+            family.add_metric([rank], n)
         return [family]
 
 

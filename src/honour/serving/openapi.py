@@ -12,6 +12,7 @@ from honour import __version__
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision, DecisionRequest
 from honour.records.settings import Settings
+from honour.serving.deadline import DEADLINE_MS_MAX, HEADER
 from honour.serving.due import QUERY, DueList
 from honour.serving.story import Health, Story
 from honour.serving.wire import KINDS, AttemptLine, BulkResult, DisputeLine, OutcomeLine, Problem
@@ -60,10 +61,17 @@ _REFUSALS = {
     "413": "Body too large",
     "415": "Not JSON by its content type",
     "422": "A value is not allowed; `errors` names each field",
-    "503": "Nothing can be kept at present; send again after Retry-After seconds",
+    "429": "The API key asks more often than it may; send again after Retry-After seconds",
+    "503": "Nothing can be kept at present, more comes in than can be done, or the deadline is over; send again after Retry-After seconds",
 }
 
-
+_DEADLINE = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Milliseconds from the arrival of the request until its answer is due",
+    "schema": {"type": "integer", "minimum": 1, "maximum": DEADLINE_MS_MAX},
+}
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}pre,code{background:#f4f4f4}"
     "pre{padding:.8rem;overflow:auto}td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;border-bottom:1px solid #ddd}"
@@ -138,6 +146,7 @@ def _operation(
     }
     if body is not None:
         operation["requestBody"] = {"required": True, "content": body}
+        operation["parameters"] = [_DEADLINE]
     return operation
 
 

@@ -10,10 +10,13 @@ from honour.errors import (
     BadInput,
     CardNumberRefused,
     Contradiction,
+    DeadlineOver,
     HonourError,
     KeyRefused,
     LogUnavailable,
     NotPermitted,
+    Overloaded,
+    RateExceeded,
     UnknownReference,
 )
 from honour.records.attempt import Attempt, Dispute, Outcome
@@ -92,6 +95,9 @@ KINDS: tuple[tuple[type[HonourError], _Kind], ...] = (
     (NotPermitted, _Kind(403, "The API key may not do this")),
     (UnknownReference, _Kind(404, "The log holds no such thing")),
     (Contradiction, _Kind(409, "Contradicts what stands")),
+    (RateExceeded, _Kind(429, "Asked too often")),
+    (DeadlineOver, _Kind(503, "Not ready when it was due")),
+    (Overloaded, _Kind(503, "More comes in than can be done")),
     (LogUnavailable, _Kind(503, "Nothing can be kept at present")),
 )
 
@@ -150,7 +156,7 @@ def problem_of(error: HonourError) -> Problem:
 
 def headers_of(problem: Problem) -> dict[str, str]:
     """Headers that belong to an answer with this problem: when to ask again, or how to say who asks."""
-    return {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}.get(problem.status, {})
+    return {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "1"}, 503: {"retry-after": "1"}}.get(problem.status, {})
 
 
 def plain_problem(status: int, *, title: str, detail: str) -> Problem:

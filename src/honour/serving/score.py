@@ -1,0 +1,155 @@
+"""Probabilities of the candidates from the best there is time for: the model, else rates of their segment, else nothing.
+
+Nothing interrupts a model that has begun. What it takes is known from before: with less time left than the 99th percentile of what
+features and model took lately, neither is asked. Measurements are forgotten after ten seconds, so that a model that has become fast
+again is asked again; the first decisions after that find out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from honour.errors import LogContractBroken
+from honour.features.segment_rate import segment_rates
+from honour.outcomes.state import State
+from honour.policy.outlook import Predicted
+from honour.records.event import ServedFeatures
+from honour.records.payment import Payment
+from honour.records.route import Candidate
+from honour.records.settings import PolicySettings
+
+Part = Literal["features", "model", "deadline"]
+
+MEASURED = 256
+"""Durations that a percentile is taken of."""
+FORGOTTEN_NS = 10_000_000_000
+_RECKONED_EVERY = 16
+
+_log = structlog.get_logger("honour")
+
+
+class Model(Protocol):
+    """What is asked of a bundle's model."""
+
+    def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]:
+        """Calibrated probability of each candidate, in the order given: (n_candidates,)."""
+        ...
+
+
+class Scored(NamedTuple):
+    """What is thought of the candidates; without `predicted` the static order decides. `is_live` is False unless the model said it."""
+
+    features: ServedFeatures | None
+    predicted: Predicted | None
+    is_live: bool
+
+
+class Lately:
+    """The 99th percentile of what something took lately, nanoseconds; 0 when nothing is known."""
+
+    def __init__(self) -> None:
+        self._took: deque[tuple[int, int]] = deque(maxlen=MEASURED)
+        self._p99_ns = self._n_new = 0
+
+    def add(self, took_ns: int, *, now_ns: int) -> None:
+        """Measured now. A duration above what was reckoned with counts at once, the others together."""
+        self._took.append((now_ns, took_ns))
+        self._n_new += 1
+        if took_ns > self._p99_ns or self._n_new >= _RECKONED_EVERY:
+            self._n_new = 0
+            ordered = sorted(took for _, took in self._took)
+            self._p99_ns = ordered[int(0.99 * len(ordered))]
+
+    def p99_ns(self, *, now_ns: int) -> int:
+        """As of now."""
+        if self._took and self._took[-1][0] < now_ns - FORGOTTEN_NS:
+            self._took.clear()
+            self._p99_ns = 0
+        return self._p99_ns
+
+
+class Scorer:
+    """Asks the model and knows what it takes.
+
+    timer_ns  counts nanoseconds
+    failures  decisions that no model scored although there is one, by why: features or model failed, or the deadline was too near
+    """
+
+    def __init__(self, timer_ns: Callable[[], int]) -> None:
+        self.failures: dict[Part, int] = {"features": 0, "model": 0, "deadline": 0}
+        self._timer_ns = timer_ns
+        self._features, self._model = Lately(), Lately()
+
+    def scored(
+        self,
+        payment: Payment,
+        candidates: Sequence[Candidate],
+        *,
+        at_us: int,
+        model: Model | None,
+        state: State,
+        policy: PolicySettings,
+        left_ns: Callable[[], int] | None,
+    ) -> Scored:
+        """What is thought of eligible candidates as of an instant.
+
+        model    None answers in the static order
+        left_ns  nanoseconds until the answer is due; None: there is no hurry
+        """
+        if model is None or not candidates:
+            return Scored(None, None, is_live=model is not None)
+        part: Part = "deadline"
+        features = None
+        began_ns = self._timer_ns()
+        try:
+            model_ns = self._model.p99_ns(now_ns=began_ns)
+            if left_ns is None or left_ns() >= model_ns + self._features.p99_ns(now_ns=began_ns):
+                part = "features"
+                features = state.features.as_of(payment, candidates, at_us=at_us)
+                asked_ns = self._timer_ns()
+                self._features.add(asked_ns - began_ns, now_ns=asked_ns)
+                part = "deadline" if left_ns is not None and left_ns() < model_ns else "model"
+            if part == "model" and features is not None:
+                p_model = _checked(model.predict_many(features), n=len(candidates))
+                said_ns = self._timer_ns()
+                self._model.add(said_ns - asked_ns, now_ns=said_ns)
+                return Scored(features, _corrected(p_model, payment, candidates, at_us=at_us, state=state, policy=policy), is_live=True)
+        except Exception as error:  # Whatever it is; it is counted and named.
+            _log.error("scoring_failed", part=part, error=type(error).__name__)
+        self.failures[part] += 1
+        return Scored(features, _by_rates(payment, candidates, at_us=at_us, state=state, policy=policy), is_live=False)
+
+
+def _checked(p_model: NDArray[np.float64], *, n: int) -> NDArray[np.float64]:
+    if p_model.shape != (n,) or not np.all((p_model >= 0.0) & (p_model <= 1.0)):
+        raise LogContractBroken("the model gave something that is no probability of each candidate. Train again.")
+    return p_model
+
+
+def _corrected(
+    p_model: NDArray[np.float64], payment: Payment, candidates: Sequence[Candidate], *, at_us: int, state: State, policy: PolicySettings
+) -> Predicted:
+    """What the model says, corrected by the fast layer where the settings want it."""
+    if not policy.fast_layer:
+        return Predicted(p_model)
+    corrected = state.fast.correct(payment, candidates, p_model=p_model, at_us=at_us)
+    return Predicted(corrected.p_approve, p_model, corrected.sd, lambda candidate: state.fast.why(payment, candidate, at_us=at_us))
+
+
+def _by_rates(payment: Payment, candidates: Sequence[Candidate], *, at_us: int, state: State, policy: PolicySettings) -> Predicted | None:
+    """What the candidates' segments say, less what is in trouble; None while too little was answered, or when that fails too."""
+    try:
+        rates = segment_rates(state.features, payment, candidates, at_us=at_us)
+        if rates is None:
+            return None
+        # No model said it: nothing may be learned from it as if one had.
+        return _corrected(rates, payment, candidates, at_us=at_us, state=state, policy=policy)._replace(p_model=None)
+    except Exception as error:
+        _log.error("rates_failed", error=type(error).__name__)
+        return None
