@@ -44,7 +44,7 @@ class EnginePolicy:
         self._engine = Engine(
             settings,
             log=MemoryLog(),
-            state=State.from_bytes(state),
+            state=_from_the_start(state),
             model=model or bundle.model,
             retry_model=bundle.retry_model,
             bundle_id=bundle.bundle_id,
@@ -73,3 +73,10 @@ class EnginePolicy:
     def _hear(self, at: datetime | None) -> None:
         """The world's time is the engine's clock."""
         self._now_us = max(self._now_us, to_us(at) if at is not None else 0)
+
+
+def _from_the_start(kept: bytes) -> State:
+    """What was learned before the play, on a log that begins with it."""
+    state = State.from_bytes(kept)
+    state.seq = 0
+    return state
