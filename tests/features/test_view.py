@@ -9,7 +9,7 @@ import pytest
 from honour.errors import BadInput
 from honour.features.catalogue import CANDIDATE_FEATURES, CATALOGUE, FEATURES, PAYMENT_FEATURES, SCHEMA_ID
 from honour.features.sql import feature_sql
-from honour.features.view import PAYMENT_COLUMNS, Catalogue, ContextFeature, LastFeature, WindowFeature, read_payment
+from honour.features.view import PAYMENT_COLUMNS, Catalogue, ContextFeature, Feature, LastFeature, WindowFeature, read_payment
 from honour.records.payment import Card, Customer, Payment
 
 RATE = WindowFeature(name="route_rate", entity=("route",), measure="approval_rate", window_s=3600, tile_s=300)
@@ -38,10 +38,11 @@ def test_the_schema_changes_when_a_declaration_does_and_only_then() -> None:
         ((replace(RATE, entity=("colour",)),), "entity part colour is no column"),
         ((replace(RATE, window_s=1000),), "not one or more whole tiles"),
         ((replace(RATE, shrink_to="route_rate_7d"),), "not declared before it"),
+        ((LastFeature(name="last", entity=("card_id",), column="status", window_s=3600, tile_s=300, nth=9),), "nth is 9; allowed: 1"),
         ((RATE, replace(RATE, name="n", measure="count", shrink_to="route_rate")), "cannot shrink"),
     ],
 )
-def test_a_declaration_that_cannot_hold_is_refused_by_name(features: tuple[WindowFeature, ...], problem: str) -> None:
+def test_a_declaration_that_cannot_hold_is_refused_by_name(features: tuple[Feature, ...], problem: str) -> None:
     with pytest.raises(BadInput, match=problem):
         Catalogue(features)
 

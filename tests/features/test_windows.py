@@ -12,7 +12,7 @@ from honour.errors import BadInput, LogContractBroken
 from honour.features.catalogue import CATALOGUE, FEATURES
 from honour.features.offline import features_of
 from honour.features.online import FeatureState
-from honour.features.view import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, Catalogue, WindowFeature, read_payment
+from honour.features.view import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, Catalogue, LastColumn, LastFeature, WindowFeature, read_payment
 from honour.records.attempt import Status
 from honour.records.payment import Card, Payment
 from honour.records.route import Candidate
@@ -122,6 +122,35 @@ def test_a_payment_knows_its_earlier_answers_and_whether_they_came_on_this_route
         assert (values["attempt_number"], values["payment_route_answers"], values["payment_last_route_is_same"]) == (3, 1, same)
         assert (values["payment_last_status"], values["payment_last_response_code"]) == ("failed", None)
         assert (values["payment_seconds_since_answer"], values["card_seconds_since_answer"]) == (60.0, 60.0)
+
+
+def test_the_last_answers_of_a_card_stand_one_behind_the_other_as_far_as_they_arrived_within_the_window() -> None:
+    def back(nth: int) -> tuple[LastFeature, ...]:
+        columns: tuple[LastColumn, ...] = ("status", "route", "seconds_since", "amount_minor")
+        return tuple(
+            LastFeature(name=f"{column}_{nth}", entity=("card_id",), column=column, window_s=7200, tile_s=3600, nth=nth)
+            for column in columns
+        )
+
+    catalogue = Catalogue((*back(1), *back(2), *back(8)))
+    answers: list[Answer] = [
+        (MIDNIGHT_US - 3600 * SECOND - 1, payment(amount_minor=1), ACQ_1, "declined", "51"),
+        (MIDNIGHT_US - 1800 * SECOND, payment(amount_minor=2), ACQ_1, "failed", None),
+        (MIDNIGHT_US, payment(amount_minor=3), ACQ_2, "approved", None),
+    ]
+    values = asked_both_ways(answers, about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US + SECOND, catalogue=catalogue)
+    assert {name: value for name, value in values.items() if value is not None} == {
+        "status_1": "approved",
+        "route_1": "acq_2",
+        "seconds_since_1": 1.0,
+        "amount_minor_1": 3,
+        "status_2": "failed",
+        "route_2": "acq_1",
+        "seconds_since_2": 1801.0,
+        "amount_minor_2": 2,
+    }
+    eight: list[Answer] = [(MIDNIGHT_US, payment(amount_minor=number), ACQ_1, "declined", None) for number in range(9)]
+    assert asked_both_ways(eight, about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US, catalogue=catalogue)["amount_minor_8"] == 1
 
 
 def test_an_answer_that_is_still_unknown_counts_nowhere() -> None:

@@ -32,7 +32,10 @@ _OF_LAST = {
     "seconds_since": "seconds since the last answer arrived",
     "route": "route of the last answer",
     "same_route": "1 when the last answer came on the candidate's route, else 0",
+    "authentication": "authentication of the last answer",
+    "amount_minor": "amount of the payment of the last answer",
 }
+_ORDINAL = ("", "", "second ", "third ", "fourth ", "fifth ", "sixth ", "seventh ", "eighth ")
 _OF_CLOCK = {
     "hour": "hour of the shopper's day, 0 to 23",
     "weekday": "day of the shopper's week, Monday 0 to Sunday 6",
@@ -118,7 +121,9 @@ def _meaning(feature: Feature) -> tuple[str, str, str]:
         case LocalTimeFeature():
             return "clock", _OF_CLOCK[feature.part], "never; UTC where the country is not known"
         case LastFeature():
-            return "answer", _OF_LAST[feature.column], "when none arrived within the window"
+            told = _OF_LAST[feature.column].replace("last answer", f"{_ORDINAL[feature.nth]}last answer")
+            fewer = "none" if feature.nth == 1 else f"fewer than {feature.nth}"
+            return "answer", told, f"when {fewer} arrived within the window"
         case WindowFeature():
             return _of_window(feature)
 

@@ -34,12 +34,14 @@ _LOOK_AT_MOST: Final = 2  # Entities checked for expiry per update: more than on
 
 
 class _Last(NamedTuple):
-    """The last answer of an entity."""
+    """One of the last answers of an entity."""
 
     arrived_us: int
     status: str
     response_code: str | None
     route: str
+    authentication: str
+    amount_minor: int
 
 
 class _Ring:
@@ -51,7 +53,7 @@ class _Ring:
         self.tiles = [BEFORE_ALL]
         self.counts = [0]
         self.sums = [[0] for _ in range(n_sums)]
-        self.last: _Last | None = None
+        self.last: tuple[_Last, ...] = ()  # The newest first.
         self.seen: tuple[int, ...] = ()  # What was last asked of it, in tile `seen_at`; holds until the next answer.
         self.seen_at = BEFORE_ALL
 
@@ -85,7 +87,7 @@ class _Table:
         self.reach = max(tiles for tiles, _ in group.windows)
         self.sums = group.sums
         self.amounts_of = _picker([SUMS.index(name) for name in self.sums])
-        self.keeps_last = group.keeps_last
+        self.n_last = group.n_last
         self._asked = group.places()
         places = [_COLUMN_AT[part] for part in group.entity]
         self.key_of: Callable[[Row], Key] = itemgetter(places[0]) if len(places) == 1 else _picker(places)
@@ -103,8 +105,8 @@ class _Table:
             self.rings.move_to_end(key)
             ring.forget_before(first)
         ring.add(tile, n=1, amounts=self.amounts_of(amounts))
-        if self.keeps_last:
-            ring.last = last
+        if self.n_last:
+            ring.last = (last, *ring.last[: self.n_last - 1])
         for _ in range(_LOOK_AT_MOST):
             if next(iter(self.rings.values())).tiles[-1] >= first:
                 break
@@ -132,15 +134,17 @@ class _Table:
         return ring.counts[-1] - ring.counts[before], approved[-1] - approved[before]
 
     def dump(self, *, now_us: int) -> list[list[Any]]:
-        """Entities with an answer in their longest window: key, tiles, counts and sums of each tile, last answer."""
+        """Entities with an answer in their longest window: key, tiles, counts and sums of each tile, last answers."""
         first = now_us // self.tile_us - self.reach + 1
+        first_us = first * self.tile_us
         dumped = []
         for key, ring in self.rings.items():
             tiles = ring.tiles
             if tiles[-1] >= first:
                 start = bisect_left(tiles, first)
                 parts = [_steps(totals, start) for totals in (ring.counts, *ring.sums)]
-                dumped.append([key, tiles[start:], parts, ring.last])
+                last = [one for one in ring.last if one.arrived_us >= first_us]
+                dumped.append([key, tiles[start:], parts, last])
         return dumped
 
     def restore(self, dumped: list[list[Any]]) -> None:
@@ -149,7 +153,7 @@ class _Table:
             ring = _Ring(0)
             ring.tiles += tiles
             ring.counts, *ring.sums = [list(accumulate(part, initial=0)) for part in parts]
-            ring.last = _Last(*last) if last else None
+            ring.last = tuple(_Last(*one) for one in last)
             self.rings[tuple(key) if isinstance(key, list) else key] = ring
 
 
@@ -198,7 +202,7 @@ class FeatureState:
         self._last_arrived_us = arrived_us
         row = read_payment(payment) + candidate
         amounts = (int(status == "approved"), int(status == "failed"), payment.amount_minor)
-        last = _Last(arrived_us, status, response_code, candidate.route)
+        last = _Last(arrived_us, status, response_code, candidate.route, candidate.authentication, payment.amount_minor)
         for table in self._tables:
             table.fold(row, amounts=amounts, last=last)
 

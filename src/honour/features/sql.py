@@ -37,6 +37,8 @@ _LAST = {
     "seconds_since": "arrived_us",
     "route": "route",
     "same_route": "route",
+    "authentication": "authentication",
+    "amount_minor": "amount_minor",
 }
 _LOCAL = {
     "hour": "local_us % 86400000000 // 3600000000",
@@ -109,7 +111,7 @@ def _totals(entity: Sequence[str], features: Sequence[FoldedFeature]) -> Step:
     """Running totals of an entity: at each of its answers, how much came so far, and that answer."""
     columns = [*entity, "seq", "count(*) OVER so_far AS n"]
     columns += [f"sum({name}) OVER so_far AS {name}_total" for name in _summed(features)]
-    columns += [f"{name} AS last_{name}" for name in _lasts(features)]
+    columns += [f"{_nth(name, nth)} AS {_last(name, nth)}" for name, nth in _lasts(features)]
     partition = f"PARTITION BY {', '.join(entity)} " if entity else ""
     return Step(
         f"totals_{_named(entity)}",
@@ -127,7 +129,10 @@ def _view(entity: Sequence[str], features: Sequence[FoldedFeature]) -> Step:
         window = [feature for feature in features if (feature.tile_s, feature.tiles) == (tile_s, tiles)]
         columns.append(f"coalesce(now.n, 0) - coalesce({before}.n, 0) AS n_{before}")
         columns += [f"coalesce(now.{name}_total, 0) - coalesce({before}.{name}_total, 0) AS {name}_{before}" for name in _summed(window)]
-        columns += [f"CASE WHEN now.seq > instants.{before} THEN now.last_{name} END AS last_{name}_{before}" for name in _lasts(window)]
+        n = f"now.n - coalesce({before}.n, 0)"
+        columns += [
+            f"CASE WHEN {n} >= {nth} THEN now.{_last(name, nth)} END AS {_last(name, nth)}_{before}" for name, nth in _lasts(window)
+        ]
         joins.append(f"ASOF LEFT JOIN {totals} AS {before} ON {_same_key(entity, before)}instants.{before} >= {before}.seq")
     return Step(f"view_{_named(entity)}", f"SELECT\n{_lines(columns)}\nFROM instants\n" + "\n".join(joins))
 
@@ -150,7 +155,8 @@ def _value(feature: Feature) -> str:
         case WindowFeature():
             return _window_value(feature)
         case LastFeature():
-            last = f"view_{_named(feature.entity)}.last_{_LAST[feature.column]}_{_before(feature.tile_s, feature.tiles)}"
+            view, before = f"view_{_named(feature.entity)}", _before(feature.tile_s, feature.tiles)
+            last = f"{view}.{_last(_LAST[feature.column], feature.nth)}_{before}"
             match feature.column:
                 case "seconds_since":
                     return f"(instants.at_us - {last}) / 1e6"
@@ -184,14 +190,23 @@ def _summed(features: Sequence[FoldedFeature]) -> list[str]:
     return sorted({_SUMS[feature.measure] for feature in features if isinstance(feature, WindowFeature) and feature.measure in _SUMS})
 
 
-def _lasts(features: Sequence[FoldedFeature]) -> list[str]:
-    return sorted({_LAST[feature.column] for feature in features if isinstance(feature, LastFeature)})
+def _lasts(features: Sequence[FoldedFeature]) -> list[tuple[str, int]]:
+    """Columns of the last answers, each with how far back it is."""
+    return sorted({(_LAST[feature.column], feature.nth) for feature in features if isinstance(feature, LastFeature)})
+
+
+def _last(name: str, nth: int) -> str:
+    return f"last_{name}" if nth == 1 else f"last_{name}_{nth}"
+
+
+def _nth(name: str, nth: int) -> str:
+    return name if nth == 1 else f"lag({name}, {nth - 1}) OVER so_far"
 
 
 def answer_columns(catalogue: Catalogue) -> tuple[str, ...]:
     """Columns of payment and candidate that the answers must have."""
     used = {part for feature in catalogue.features if isinstance(feature, WindowFeature | LastFeature) for part in feature.entity}
-    return tuple(name for name in (*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS) if name in used | {"amount_minor", "route"})
+    return tuple(name for name in (*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS) if name in used | {"amount_minor", "route", "authentication"})
 
 
 def _windows(features: Sequence[FoldedFeature]) -> list[tuple[int, int]]:

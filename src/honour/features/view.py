@@ -29,7 +29,7 @@ from honour.records.payment import Payment
 Kind = Literal["number", "category"]
 Level = Literal["payment", "candidate"]
 Measure = Literal["count", "next_number", "approval_rate", "failed_rate", "amount_ratio"]
-LastColumn = Literal["status", "response_code", "approved", "seconds_since", "route", "same_route"]
+LastColumn = Literal["status", "response_code", "approved", "seconds_since", "route", "same_route", "authentication", "amount_minor"]
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -39,6 +39,9 @@ WEEK = 7 * DAY
 
 SEMANTICS = 1
 """Raised when the same declaration comes to mean another number, so that old states and bundles are refused."""
+
+NTH_MAX = 8
+"""Answers back that a `LastFeature` may look."""
 
 NOTES = ("owner", "since", "about")
 """What a declaration says for people; it changes no value and is not hashed."""
@@ -210,24 +213,27 @@ class WindowFeature(Declared):
 
 @dataclass(frozen=True, kw_only=True)
 class LastFeature(Declared):
-    """What the last answer of an entity was; missing when none arrived within the window.
+    """What the last answer of an entity was, or the one `nth` last; missing when fewer arrived within the window.
 
     column  status, response_code  as reported
             approved               1 or 0
             seconds_since          from its arrival to now
-            route                  the route it was answered on
+            route, authentication  of the candidate that was answered
             same_route             1 when it was answered on the candidate's route, else 0
+            amount_minor           amount of its payment
+    nth     1 the last, 2 the one before it, up to NTH_MAX
     """
 
     entity: tuple[str, ...]
     column: LastColumn
     window_s: int
     tile_s: int
+    nth: int = 1
 
     @property
     def kind(self) -> Kind:
         """Category for codes, number for the rest."""
-        return "category" if self.column in ("status", "response_code", "route") else "number"
+        return "category" if self.column in ("status", "response_code", "route", "authentication") else "number"
 
     @property
     def level(self) -> Level:
@@ -332,6 +338,8 @@ def _folded_problems(feature: FoldedFeature, *, seen: set[str], attributes: set[
         yield f"entity part {unknown[0]} is no column; allowed: {', '.join(sorted(columns))}"
     if feature.tile_s < 1 or feature.window_s < feature.tile_s or feature.window_s % feature.tile_s:
         yield f"a window of {feature.window_s} s is not one or more whole tiles of {feature.tile_s} s"
+    if isinstance(feature, LastFeature) and not 1 <= feature.nth <= NTH_MAX:
+        yield f"nth is {feature.nth}; allowed: 1, the last, to {NTH_MAX}"
     if isinstance(feature, WindowFeature) and feature.shrink_to is not None:
         if feature.shrink_to not in seen:
             yield f"shrinks to {feature.shrink_to}, which is not declared before it"

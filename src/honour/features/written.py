@@ -32,16 +32,16 @@ _LOCAL = ("hour", "weekday", "day_of_month")
 class Group(NamedTuple):
     """Features of one entity in tiles of one size: they share a table.
 
-    sums        what the table adds up
-    windows     each length in tiles, with the sums that are asked over it
-    keeps_last  the last answer is asked for
+    sums     what the table adds up
+    windows  each length in tiles, with the sums that are asked over it
+    n_last   how many of its last answers are asked for
     """
 
     entity: tuple[str, ...]
     tile_s: int
     sums: tuple[str, ...]
     windows: tuple[tuple[int, tuple[str, ...]], ...]
-    keeps_last: bool
+    n_last: int
 
     @property
     def key(self) -> tuple[tuple[str, ...], int]:
@@ -111,7 +111,8 @@ def _group(entity: tuple[str, ...], tile_s: int, features: Sequence[FoldedFeatur
             summed.add(_SUM_OF[feature.measure])
     windows = tuple((tiles, tuple(name for name in SUMS if name in summed)) for tiles, summed in over.items())
     sums = tuple(name for name in SUMS if any(name in names for _, names in windows))
-    return Group(entity, tile_s, sums, windows, any(isinstance(feature, LastFeature) for feature in features))
+    n_last = max((feature.nth for feature in features if isinstance(feature, LastFeature)), default=0)
+    return Group(entity, tile_s, sums, windows, n_last)
 
 
 def _body(
@@ -141,11 +142,9 @@ def _look(table: Group, number: int) -> Iterator[str]:
     yield f"ring = get{number}({key[0] if len(key) == 1 else f'({_list(key)})'})"
     yield "if ring is None:"
     yield f"    {' = '.join(seen)} = 0"
-    if table.keeps_last:
-        yield f"    last{number} = None"
     yield "else:"
     yield f"    {_list(seen)} = ring.seen if ring.seen_at == {tile} else see{number}(ring, {tile})"
-    if table.keeps_last:
+    if table.n_last:
         yield f"    last{number} = ring.last"
 
 
@@ -153,7 +152,7 @@ def _value(feature: FoldedFeature, table: Group, number: int, place: dict[str, i
     at = next(at for at, (tiles, _) in enumerate(table.windows) if tiles == feature.tiles)
     n = f"n{number}_{at}"
     if isinstance(feature, LastFeature):
-        return f"{_of_last(feature.column, f'last{number}')} if {n} else None"
+        return f"{_of_last(feature.column, f'last{number}[{feature.nth - 1}]')} if {n} >= {feature.nth} else None"
     if feature.measure in ("count", "next_number"):
         return f"{n} + 1" if feature.measure == "next_number" else n
     total = f"{_SUM_OF[feature.measure]}{number}_{at}"
