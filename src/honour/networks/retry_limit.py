@@ -16,7 +16,7 @@ import msgspec
 from honour.networks.codes import CodeRow, Read, read_answer, rows_by_key
 from honour.networks.region import countries_of
 from honour.networks.table import Reading
-from honour.networks.window import Windows, ways
+from honour.networks.window import Windows, left_of_none, ways
 from honour.records.attempt import Status
 from honour.records.payment import Payment
 from honour.records.route import Candidate
@@ -143,7 +143,10 @@ class RetryCounter:
 
         reading  which of two documents decides where they contradict each other
         """
-        card = self._cards.get(_key(payment)) or _Card(0, Windows())
+        card = self._cards.get(_key(payment))
+        if card is None:
+            none = left_of_none(payment.card.network, countries=countries_of(payment), at_us=at_us, reading=reading)
+            return Allowed(none.attempts, none.more_at_us, none.rule)
         mine = card.payments.get(payment.payment_id) or _Payment(0)
         never_us, never = _newest_never({**mine.said, **card.said}, reading=reading)
         if never is not None and never_us > at_us - NEVER_US:

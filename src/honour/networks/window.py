@@ -7,8 +7,8 @@ many there were. An attempt counts from the instant at which it was decided: unt
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from sys import intern
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from honour.networks.table import Reading, day_us
 from honour.records.payment import Payment
 
 ENDLESS_US = 2**62
+DAY_US = 86_400_000_000
 
 
 class Reserved(msgspec.Struct, frozen=True, array_like=True):
@@ -86,14 +87,11 @@ class Windows(msgspec.Struct, array_like=True):
 
     def left(self, payment: Payment, *, countries: Countries, at_us: int, reading: Reading) -> Left:
         """What the limits that hold leave; the one that leaves least."""
-        least = Left(None, None, None)
-        for bound in _bounds(payment.card.network):
-            if bound.from_us <= at_us < bound.until_us and holds_in(bound.limit.region, countries):
-                found = [self._left(payment, bound, way, at_us=at_us) for way in bound.ways]
-                left = (min if reading == "strict" else max)(found, key=_least)
-                if _least(left) < _least(least):
-                    least = left
-        return least
+
+        def left_of(bound: _Bound, way: Way | None) -> Left:
+            return self._left(payment, bound, way, at_us=at_us)
+
+        return _least_of(left_of, network=payment.card.network, countries=countries, at_us=at_us, reading=reading)
 
     def forget(self, until_us: int) -> None:
         """Drop reservations that no window reaches any more."""
@@ -137,6 +135,21 @@ class _Bound(NamedTuple):
     ways: tuple[Way | None, ...]
 
 
+def left_of_none(network: str, *, countries: Countries, at_us: int, reading: Reading) -> Left:
+    """What the limits that hold leave where nothing was counted yet."""
+    return _left_of_none(network, countries, at_us // DAY_US, reading)
+
+
+@lru_cache(maxsize=10_000)
+def _left_of_none(network: str, countries: Countries, day: int, reading: Reading) -> Left:
+    """Limits come and go by the day, UTC."""
+
+    def left_of(bound: _Bound, way: Way | None) -> Left:
+        return Left(None, None, None) if way is None else Left(bound.limit.attempts_max, None, bound.limit.rule)
+
+    return _least_of(left_of, network=network, countries=countries, at_us=day * DAY_US, reading=reading)
+
+
 def amount_of(payment: Payment) -> str:
     """The amount as it tells attempts apart."""
     return f"{payment.amount_minor}{payment.currency}"
@@ -168,6 +181,19 @@ def _bounds(network: str) -> tuple[_Bound, ...]:
 @cache
 def _kept(network: str) -> int:
     return max((bound.limit.attempts_max for bound in _bounds(network)), default=0)
+
+
+def _least_of(
+    left_of: Callable[[_Bound, Way | None], Left], *, network: str, countries: Countries, at_us: int, reading: Reading
+) -> Left:
+    """Of the limits that hold, what the one leaves that leaves least."""
+    least = Left(None, None, None)
+    for bound in _bounds(network):
+        if bound.from_us <= at_us < bound.until_us and holds_in(bound.limit.region, countries):
+            left = (min if reading == "strict" else max)([left_of(bound, way) for way in bound.ways], key=_least)
+            if _least(left) < _least(least):
+                least = left
+    return least
 
 
 def _least(left: Left) -> float:

@@ -21,6 +21,7 @@ Reasons in order of precedence; a candidate that is not eligible lists all that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from honour.networks.exemption import may_claim
@@ -29,6 +30,11 @@ from honour.networks.step_up import asks_for_authentication
 from honour.records.instant import from_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate, CredentialForm, Route
+
+
+DAY_US = 86_400_000_000
+KINDS_MAX = 10_000
+"""Kinds of payments whose candidates are remembered."""
 
 
 class Considered(NamedTuple):
@@ -78,6 +84,47 @@ def consider(
     return _authenticating(payment, considered) if asked else tuple(considered)
 
 
+class Eligibility:
+    """`consider` for one list of routes: payments that differ in nothing it looks at share an answer."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = routes
+        self._by_merchant = any(route.merchants for route in routes)
+        claims = {(form, route.tra_fraud_bps) for route in routes for form in route.authentications if form.startswith("exemption")}
+        self._claims = sorted(claims, key=repr)
+        self._known: dict[tuple[object, ...], tuple[Considered, ...]] = {}
+
+    def of(
+        self, payment: Payment, *, requested: Sequence[str] | None, allowed: Allowed, at_us: int, last_code: str | None = None
+    ) -> tuple[Considered, ...]:
+        """What `consider` says."""
+        if requested is not None or allowed.blocked or allowed.declined or last_code is not None:
+            return self._anew(payment, requested=requested, allowed=allowed, at_us=at_us, last_code=last_code)
+        card = payment.card
+        kind = (
+            card.network,
+            card.funding,
+            card.network_token,
+            _is_expired(payment, at_us),
+            payment.currency,
+            payment.initiator,
+            payment.installments,
+            payment.merchant_id if self._by_merchant else None,
+            *[may_claim(form, payment=payment, tra_fraud_bps=tra_fraud_bps) for form, tra_fraud_bps in self._claims],
+        )
+        if (known := self._known.get(kind)) is None:
+            known = self._anew(payment, requested=None, allowed=allowed, at_us=at_us, last_code=None)
+            if len(self._known) >= KINDS_MAX:
+                self._known.clear()
+            self._known[kind] = known
+        return known
+
+    def _anew(
+        self, payment: Payment, *, requested: Sequence[str] | None, allowed: Allowed, at_us: int, last_code: str | None
+    ) -> tuple[Considered, ...]:
+        return consider(payment, routes=self.routes, requested=requested, allowed=allowed, at_us=at_us, last_code=last_code)
+
+
 def _authenticating(payment: Payment, considered: Sequence[Considered]) -> tuple[Considered, ...]:
     """Candidates after a demand for authentication: those that give it, where any can; none for a payment that has no shopper."""
     possible = payment.initiator == "merchant" or any(one.eligible and one.candidate.authentication == "three_ds" for one in considered)
@@ -105,9 +152,22 @@ def _against_route(payment: Payment, route: Route, *, requested: Sequence[str] |
         yield "funding_not_supported"
     if payment.installments > route.installments_max:
         yield "installments_not_supported"
-    # A stored card outlives its printed date: tokens and account updaters renew it, so only what a shopper typed is refused.
-    if payment.initiator == "customer" and not card.network_token and card.expires is not None and card.expires < f"{from_us(at_us):%Y-%m}":
+    if _is_expired(payment, at_us):
         yield "card_expired"
+
+
+def _is_expired(payment: Payment, at_us: int) -> bool:
+    """A stored card outlives its printed date: tokens and account updaters renew it, so only what a shopper typed is refused."""
+    card = payment.card
+    if payment.initiator != "customer" or card.network_token or card.expires is None:
+        return False
+    return card.expires < _month_of(at_us // DAY_US)
+
+
+@lru_cache(maxsize=1_024)
+def _month_of(day: int) -> str:
+    """Year and month of a day since 1970."""
+    return f"{from_us(day * DAY_US):%Y-%m}"
 
 
 def _credential(payment: Payment, route: Route) -> tuple[CredentialForm, bool]:

@@ -25,7 +25,7 @@ from honour.networks.retry_limit import Allowed
 from honour.outcomes.match import facts_of, same_attempt, same_dispute, unknown_payment
 from honour.outcomes.state import State
 from honour.policy.decide import Decided, decide
-from honour.policy.eligible import consider
+from honour.policy.eligible import Eligibility
 from honour.policy.explore import draw_for
 from honour.policy.outlook import History
 from honour.records.attempt import Attempt, Dispute, Outcome
@@ -114,7 +114,7 @@ class Engine:
         self.settings, self.log, self.state = settings, log, state
         self.model, self.retry_model, self.bundle_id = model, retry_model, bundle_id
         self._clock_us, self._timer_ns = clock_us, timer_ns
-        self._scorer = Scorer(timer_ns)
+        self._scorer, self._eligibility = Scorer(timer_ns), Eligibility(settings.routes)
         self._stopped: str | None = None
         self._newest: Durable | None = None  # Durable last: what waits for it waits for everything before it.
 
@@ -189,13 +189,10 @@ class Engine:
         terms = self.settings.terms_of(payment.merchant_id)
         allowed = self.state.retries.allowed(payment, at_us=at_us, reading=terms.disputed_rules)
         history = self.state.book.history(payment.payment_id)
-        considered = consider(
-            payment,
-            routes=self.settings.routes,
-            requested=request.routes,
-            allowed=allowed,
-            at_us=at_us,
-            last_code=history.last_response_code,
+        if self._eligibility.routes is not self.settings.routes:
+            self._eligibility = Eligibility(self.settings.routes)
+        considered = self._eligibility.of(
+            payment, requested=request.routes, allowed=allowed, at_us=at_us, last_code=history.last_response_code
         )
         eligible = [one.candidate for one in considered if one.eligible]
         scored = self._scorer.scored(

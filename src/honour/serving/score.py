@@ -7,6 +7,7 @@ again is asked again; the first decisions after that find out.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
@@ -29,7 +30,6 @@ Part = Literal["features", "model", "deadline"]
 MEASURED = 256
 """Durations that a percentile is taken of."""
 FORGOTTEN_NS = 10_000_000_000
-_RECKONED_EVERY = 16
 
 _log = structlog.get_logger("honour")
 
@@ -54,24 +54,24 @@ class Lately:
     """The 99th percentile of what something took lately, nanoseconds; 0 when nothing is known."""
 
     def __init__(self) -> None:
-        self._took: deque[tuple[int, int]] = deque(maxlen=MEASURED)
-        self._p99_ns = self._n_new = 0
+        self._took: deque[int] = deque()
+        self._ordered: list[int] = []
+        self._last_ns = 0
 
     def add(self, took_ns: int, *, now_ns: int) -> None:
-        """Measured now. A duration above what was reckoned with counts at once, the others together."""
-        self._took.append((now_ns, took_ns))
-        self._n_new += 1
-        if took_ns > self._p99_ns or self._n_new >= _RECKONED_EVERY:
-            self._n_new = 0
-            ordered = sorted(took for _, took in self._took)
-            self._p99_ns = ordered[int(0.99 * len(ordered))]
+        """Measured now."""
+        self._last_ns = now_ns
+        self._took.append(took_ns)
+        insort(self._ordered, took_ns)
+        if len(self._took) > MEASURED:
+            del self._ordered[bisect_left(self._ordered, self._took.popleft())]
 
     def p99_ns(self, *, now_ns: int) -> int:
         """As of now."""
-        if self._took and self._took[-1][0] < now_ns - FORGOTTEN_NS:
+        if self._took and self._last_ns < now_ns - FORGOTTEN_NS:
             self._took.clear()
-            self._p99_ns = 0
-        return self._p99_ns
+            self._ordered.clear()
+        return self._ordered[int(0.99 * len(self._ordered))] if self._ordered else 0
 
 
 class Scorer:
@@ -127,7 +127,8 @@ class Scorer:
 
 
 def _checked(p_model: NDArray[np.float64], *, n: int) -> NDArray[np.float64]:
-    if p_model.shape != (n,) or not np.all((p_model >= 0.0) & (p_model <= 1.0)):
+    # A few plain floats: faster than arrays of a few. NaN is not between anything.
+    if p_model.shape != (n,) or not all([0.0 <= p <= 1.0 for p in p_model.tolist()]):
         raise LogContractBroken("the model gave something that is no probability of each candidate. Train again.")
     return p_model
 
