@@ -83,7 +83,7 @@ class FastLayerInverseGap(_FastLayer):
     def scores(self) -> NDArray[np.float64]:
         """1 for the arm that was drawn."""
         p, sd = self._corrected()
-        chosen = propensities(p * WORTH_MINOR, budget_minor=BUDGET_MINOR, spread=sd * WORTH_MINOR)
+        chosen = propensities((p * WORTH_MINOR).tolist(), budget_minor=BUDGET_MINOR, spread=(sd * WORTH_MINOR).tolist())
         return np.eye(len(p))[pick(chosen, draw=self._luck.random())]
 
 

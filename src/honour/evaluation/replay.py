@@ -144,7 +144,7 @@ def _values(rows: ReplayRows, *, terms: dict[str, Merchant], p_approve: Floats) 
     costs = [route.cost for route in rows.routes]
     return np.array(
         [
-            expected_values_minor(p, amount_minor=int(amount), terms=terms[merchant], costs=costs)
+            expected_values_minor(p.tolist(), amount_minor=int(amount), terms=terms[merchant], costs=costs)
             for p, amount, merchant in zip(p_approve, rows.amounts, rows.merchants, strict=True)
         ]
     ).reshape(p_approve.shape)

@@ -183,9 +183,7 @@ def _kept(network: str) -> int:
     return max((bound.limit.attempts_max for bound in _bounds(network)), default=0)
 
 
-def _least_of(
-    left_of: Callable[[_Bound, Way | None], Left], *, network: str, countries: Countries, at_us: int, reading: Reading
-) -> Left:
+def _least_of(left_of: Callable[[_Bound, Way | None], Left], *, network: str, countries: Countries, at_us: int, reading: Reading) -> Left:
     """Of the limits that hold, what the one leaves that leaves least."""
     least = Left(None, None, None)
     for bound in _bounds(network):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from honour.approval.retry_model import RetryModel
 from honour.networks.retry_limit import Allowed
@@ -140,15 +138,15 @@ def _wait(asked: Asked, planned: Plan, ranking: tuple[RankedCandidate, ...], *, 
 def _by_value(asked: Asked, *, draw: float, outlook: Outlook, planned: Plan | None, why: WhyTrouble | None) -> Decided:
     payment, considered, eligible = asked.payment, asked.considered, asked.eligible
     values, alone = outlook.values, outlook.alone
-    best_minor = float(max(values.tolist()))
-    worth_it = max(alone.tolist()) > 0.0 or (planned is not None and best_minor > 0.0)
+    best_minor = max(values)
+    worth_it = max(alone) > 0.0 or (planned is not None and best_minor > 0.0)
     if planned is not None and planned.wait_us is not None and planned.wait_minor > max(0.0, best_minor * WAIT_GAIN if worth_it else 0.0):
-        ranking = _ranking(considered, eligible, outlook=outlook, chosen=np.zeros(len(values)))
+        ranking = _ranking(considered, eligible, outlook=outlook, chosen=[0.0] * len(values))
         return _wait(asked, planned, ranking, instead_minor=best_minor)
     if not worth_it:
-        ranking = _ranking(considered, eligible, outlook=outlook, chosen=np.zeros(len(values)))
-        best = eligible[int(alone.argmax())].candidate.route
-        detail = f"The best candidate, {best}, would lose {_money(-float(alone.max()), payment)} on average."
+        ranking = _ranking(considered, eligible, outlook=outlook, chosen=[0.0] * len(values))
+        best = eligible[alone.index(max(alone))].candidate.route
+        detail = f"The best candidate, {best}, would lose {_money(-max(alone), payment)} on average."
         return Decided("stop", None, Reason(code="not_worth_attempting", detail=detail), ranking)
     critical = asked.terms.critical_from_minor
     budget_minor = asked.terms.exploration_budget_minor if critical is None or payment.amount_minor < critical else 0.0
@@ -156,12 +154,12 @@ def _by_value(asked: Asked, *, draw: float, outlook: Outlook, planned: Plan | No
     probabilities = propensities(values, budget_minor=budget_minor, spread=outlook.spread, uniform_share=share)
     at = pick(probabilities, draw=draw)
     ranking = _ranking(considered, eligible, outlook=outlook, chosen=probabilities)
-    return Decided("attempt", _chosen(eligible[at], float(probabilities[at])), _why(payment, eligible, outlook, at, trouble=why), ranking)
+    return Decided("attempt", _chosen(eligible[at], probabilities[at]), _why(payment, eligible, outlook, at, trouble=why), ranking)
 
 
 def _why(payment: Payment, eligible: Sequence[Considered], outlook: Outlook, at: int, *, trouble: WhyTrouble | None) -> Reason:
-    candidate, worths = eligible[at].candidate, outlook.values.tolist()
-    worth = f"p {float(outlook.p_approve[at]):.3f} on {candidate.route} is worth {_money(worths[at], payment)}"
+    candidate, worths = eligible[at].candidate, outlook.values
+    worth = f"p {outlook.p_approve[at]:.3f} on {candidate.route} is worth {_money(worths[at], payment)}"
     highest = max(worths)
     best = worths.index(highest)
     if at != best:
@@ -170,7 +168,7 @@ def _why(payment: Payment, eligible: Sequence[Considered], outlook: Outlook, at:
             code="exploration", detail=f"{worth}, {lost} less than {eligible[best].candidate.route}; chosen to learn, within the budget."
         )
     if outlook.by_model is not None and trouble is not None:
-        usual = int(outlook.by_model.argmax())
+        usual = outlook.by_model.index(max(outlook.by_model))
         if usual != at and (why := trouble(eligible[usual].candidate)) is not None:
             return Reason(code="trouble_avoided", detail=f"{worth}; {eligible[usual].candidate.route} would be next, but {why}.")
     if len(worths) == 1:
@@ -185,8 +183,8 @@ def _static(
     """The merchant's order, routes not tried yet first; the draw is not used, so the propensity is 1."""
     place = {route_id: at for at, route_id in enumerate(fallback_order)}
     order = sorted(eligible, key=lambda one: (one.candidate.route in history.routes_tried, place.get(one.candidate.route, len(place))))
-    chosen = np.array([float(one is order[0]) for one in order])
-    nothing = np.full(len(order), np.nan)
+    chosen = [float(one is order[0]) for one in order]
+    nothing = [math.nan] * len(order)
     ranking = _ranking(considered, order, outlook=Outlook(nothing, None, nothing, nothing), chosen=chosen)
     reason = Reason(
         code="static_order", detail=f"No model could score in time; {order[0].candidate.route} is next in the configured order."
@@ -206,12 +204,12 @@ def _ranking(
     eligible: Sequence[Considered],
     *,
     outlook: Outlook,
-    chosen: NDArray[np.float64],
+    chosen: Sequence[float],
 ) -> tuple[RankedCandidate, ...]:
     """Eligible by value, best first, then the rest in the order of the settings."""
-    p, worth, share = outlook.p_approve.tolist(), outlook.values.tolist(), chosen.tolist()
-    recovered = [None] * len(worth) if outlook.p_recovered is None else outlook.p_recovered.tolist()
-    by_model = [None] * len(worth) if outlook.p_model is None else outlook.p_model.tolist()
+    p, worth = outlook.p_approve, outlook.values
+    recovered: Sequence[float | None] = [None] * len(worth) if outlook.p_recovered is None else outlook.p_recovered
+    by_model: Sequence[float | None] = [None] * len(worth) if outlook.p_model is None else outlook.p_model
     scored = worth[0] == worth[0]  # All are NaN when nothing could score.
     order = sorted(range(len(worth)), key=worth.__getitem__, reverse=True) if scored else range(len(worth))
     ranked = []
@@ -227,7 +225,7 @@ def _ranking(
                 p_model=by_model[at],
                 p_recovered=recovered[at],
                 expected_value_minor=worth[at] if scored else None,
-                propensity=share[at],
+                propensity=chosen[at],
             )
         )
     if len(eligible) == len(considered):

@@ -31,7 +31,6 @@ from honour.records.instant import from_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate, CredentialForm, Route
 
-
 DAY_US = 86_400_000_000
 KINDS_MAX = 10_000
 """Kinds of payments whose candidates are remembered."""

@@ -15,39 +15,35 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-
 _PRECISION = 1e-12
 _STEPS_MAX = 100
 _WEIGHT_MAX = 10.0
 
 
-def propensities(values: Floats, *, budget_minor: float, spread: Floats | None = None, uniform_share: float = 0.0) -> Floats:
+def propensities(
+    values: Sequence[float], *, budget_minor: float, spread: Sequence[float] | None = None, uniform_share: float = 0.0
+) -> list[float]:
     """Probability of choosing each candidate: (K,) values in minor units to (K,) that sum to 1.
 
     budget_minor   most expected loss, minor units; 0 puts everything on the best (the first of equals)
     spread         (K,) standard deviations of what is not known of the values; None when all are alike
     uniform_share  share of choices that is even over all candidates, below 1; less where it would take more than half the budget
 
-    >>> propensities(np.array([10.0, 4.0, 7.0]), budget_minor=0.0).tolist()
+    >>> propensities([10.0, 4.0, 7.0], budget_minor=0.0)
     [1.0, 0.0, 0.0]
     """
-    # A few plain floats: faster than arrays of a few.
-    worth = values.tolist()
-    best = worth.index(max(worth))
-    chosen = [0.0] * len(worth)
-    if budget_minor > 0.0 and len(worth) > 1:
-        gaps = [worth[best] - value for value in worth]
-        n, weights, even_minor = len(worth), _weights(spread, n=len(worth)), sum(gaps) / len(worth)
+    highest, n = max(values), len(values)
+    best = values.index(highest)
+    chosen = [0.0] * n
+    if budget_minor > 0.0 and n > 1:
+        gaps = [highest - value for value in values]
+        weights, even_minor = _weights(spread, n=n), sum(gaps) / n
         even = min(uniform_share, 0.5 * budget_minor / even_minor) if even_minor > 0.0 else uniform_share
         gamma = _gamma(gaps, weights, n=n, budget_minor=(budget_minor - even * even_minor) / (1.0 - even))
         chosen = [even / n + (1.0 - even) / (n + gamma * gap / weight) for gap, weight in zip(gaps, weights, strict=True)]
         chosen[best] = 0.0
     chosen[best] = 1.0 - sum(chosen)
-    return np.array(chosen)
+    return chosen
 
 
 def draw_for(salt: str, payment_id: str, attempt_number: int) -> float:
@@ -61,29 +57,33 @@ def _key_of(salt: str) -> bytes:
     return hashlib.sha256(salt.encode()).digest()
 
 
-def pick(probabilities: Floats, *, draw: float) -> int:
+def pick(probabilities: Sequence[float], *, draw: float) -> int:
     """Position that `draw` falls on; never one of probability 0."""
-    each = probabilities.tolist()
-    reached = list(accumulate(each))
+    reached = list(accumulate(probabilities))
     at = bisect_right(reached, draw * reached[-1])
-    return min(at, max(place for place, p in enumerate(each) if p))
+    return at if at < len(reached) else max(place for place, p in enumerate(probabilities) if p)
 
 
-def _weights(spread: Floats | None, *, n: int) -> list[float]:
+def _weights(spread: Sequence[float] | None, *, n: int) -> list[float]:
     """Uncertainty of each candidate against the average one, within bounds; 1 when nothing is known of it."""
-    if spread is None or not (mean := float(spread.sum()) / n) > 0.0:
+    if spread is None or not (mean := sum(spread) / n) > 0.0:
         return [1.0] * n
-    return [min(_WEIGHT_MAX, max(1.0 / _WEIGHT_MAX, each / mean)) for each in spread.tolist()]
+    return [min(_WEIGHT_MAX, max(1.0 / _WEIGHT_MAX, each / mean)) for each in spread]
 
 
 def _gamma(gaps: Sequence[float], weights: Sequence[float], *, n: int, budget_minor: float) -> float:
     """Smallest gamma >= 0 whose expected loss is within the budget, to 12 digits.
 
-    The loss is the sum of g / (n + gamma g / u): it falls, and ever more slowly, so that Newton's steps from 0 come from below and
-    never pass what is looked for.
+    The loss is L = sum of g / (n + gamma g / u), and 1 / L rises ever more slowly (a harmonic mean of lines), so that Newton's steps
+    on it come from below and never pass what is looked for. They begin where a single line through the mean of g / u would end,
+    which is not beyond it either (Jensen).
     """
     behind = [(gap, gap / weight) for gap, weight in zip(gaps, weights, strict=True) if gap > 0.0]
-    gamma = 0.0
+    total = sum([gap for gap, _ in behind])
+    if total <= n * budget_minor:
+        return 0.0
+    square = sum([gap * scaled for gap, scaled in behind])
+    gamma = (total / budget_minor - n) * total / square if square > 0.0 else 0.0
     for _ in range(_STEPS_MAX):
         loss = slope = 0.0
         for gap, scaled in behind:
@@ -93,6 +93,6 @@ def _gamma(gaps: Sequence[float], weights: Sequence[float], *, n: int, budget_mi
         over = loss - budget_minor
         if over <= _PRECISION * budget_minor:
             return gamma * (1.0 + 2.0 * _PRECISION) if over > 0.0 else gamma
-        gamma += over / slope
+        gamma += over / slope * (loss / budget_minor)
     # Each term is below u / gamma, so this gamma is always enough.
     return sum(gap / scaled for gap, scaled in behind) / budget_minor

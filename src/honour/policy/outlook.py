@@ -89,7 +89,7 @@ class Predicted(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """Eligible candidates, in their order, (n,) each.
+    """Eligible candidates, in their order, (n,) each. They are few: plain floats are faster than arrays.
 
     p_approve    chance of approval now
     p_recovered  chance that a later attempt is approved if this one is not; None where nothing is known of it
@@ -99,13 +99,13 @@ class Outlook(NamedTuple):
     by_model     values as the trained model alone would give them; None when nothing corrected it
     """
 
-    p_approve: NDArray[np.float64]
-    p_recovered: NDArray[np.float64] | None
-    alone: NDArray[np.float64]
-    values: NDArray[np.float64]
-    p_model: NDArray[np.float64] | None = None
-    spread: NDArray[np.float64] | None = None
-    by_model: NDArray[np.float64] | None = None
+    p_approve: list[float]
+    p_recovered: list[float] | None
+    alone: list[float]
+    values: list[float]
+    p_model: list[float] | None = None
+    spread: list[float] | None = None
+    by_model: list[float] | None = None
 
 
 def later_of(asked: Asked, *, model: RetryModel | None) -> Plan | None:
@@ -139,25 +139,31 @@ def outlook(asked: Asked, predicted: Predicted, *, planned: Plan | None, model: 
     approval model.
     """
     payment, terms, eligible = asked.payment, asked.terms, asked.eligible
+    amount_minor, p_approve = payment.amount_minor, predicted.p_approve.tolist()
     costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in eligible]
-    worths = np.array([_approval_minor(payment, terms, cost) for cost in costs])
     if planned is not None:
-        p_approve = _at_level(predicted.p_approve, best=planned.p_now)
-        alone = expected_values_minor(p_approve, amount_minor=payment.amount_minor, terms=terms, costs=costs)
-        return Outlook(p_approve, None, alone, alone + (1.0 - p_approve) * planned.then_minor)
-    p_recovered, follows = None, np.zeros(len(eligible))
+        p_approve = _at_level(p_approve, best=planned.p_now)
+        alone = expected_values_minor(p_approve, amount_minor=amount_minor, terms=terms, costs=costs)
+        return Outlook(p_approve, None, alone, _with(alone, p_approve, [planned.then_minor] * len(costs)))
+    worths = [_approval_minor(payment, terms, cost) for cost in costs]
+    p_recovered, follows = None, [0.0] * len(costs)
     if model is not None and model.recovery is not None and asked.allowed.attempts_left != 1:
-        p_recovered = model.p_recovered(payment, [one.candidate for one in eligible], before=asked.history.before)
-        follows = p_recovered * max(0.0, *(worths - np.array([cost.attempt_minor for cost in costs])).tolist(), 0.0)
+        p_recovered = model.p_recovered(payment, [one.candidate for one in eligible], before=asked.history.before).tolist()
+        next_minor = max(0.0, *[worth - cost.attempt_minor for worth, cost in zip(worths, costs, strict=True)])
+        follows = [p * next_minor for p in p_recovered]
+    alone = expected_values_minor(p_approve, amount_minor=amount_minor, terms=terms, costs=costs)
+    p_model = by_model = spread = None
+    if predicted.p_model is not None:
+        p_model = predicted.p_model.tolist()
+        by_model = _with(expected_values_minor(p_model, amount_minor=amount_minor, terms=terms, costs=costs), p_model, follows)
+    if predicted.sd is not None:
+        spread = [sd * abs(worth - follow) for sd, worth, follow in zip(predicted.sd.tolist(), worths, follows, strict=True)]
+    return Outlook(p_approve, p_recovered, alone, _with(alone, p_approve, follows), p_model, spread, by_model)
 
-    def valued(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        alone = expected_values_minor(p, amount_minor=payment.amount_minor, terms=terms, costs=costs)
-        return alone, alone + (1.0 - p) * follows
 
-    alone, values = valued(predicted.p_approve)
-    by_model = None if predicted.p_model is None else valued(predicted.p_model)[1]
-    spread = None if predicted.sd is None else predicted.sd * np.abs(worths - follows)
-    return Outlook(predicted.p_approve, p_recovered, alone, values, predicted.p_model, spread, by_model)
+def _with(alone: list[float], p_approve: list[float], follows: list[float]) -> list[float]:
+    """Values of attempts with what follows where they are refused."""
+    return [value + (1.0 - p) * follow for value, p, follow in zip(alone, p_approve, follows, strict=True)]
 
 
 def quiet_until(asked: Asked) -> int | None:
@@ -172,11 +178,11 @@ def _approval_minor(payment: Payment, terms: Merchant, cost: RouteCost) -> float
     return payment.amount_minor * (terms.margin_bps - cost.approval_bps) / 10_000 - cost.approval_minor
 
 
-def _at_level(p_approve: NDArray[np.float64], *, best: float) -> NDArray[np.float64]:
+def _at_level(p_approve: list[float], *, best: float) -> list[float]:
     """The same differences of log-odds, with the highest at `best`."""
-    logits = [_logit(p) for p in p_approve.tolist()]
+    logits = [_logit(p) for p in p_approve]
     shift = _logit(best) - max(logits)
-    return np.array([1.0 / (1.0 + math.exp(-(logit + shift))) for logit in logits])
+    return [1.0 / (1.0 + math.exp(-(logit + shift))) for logit in logits]
 
 
 def _logit(p: float) -> float:

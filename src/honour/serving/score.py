@@ -128,7 +128,7 @@ class Scorer:
 
 def _checked(p_model: NDArray[np.float64], *, n: int) -> NDArray[np.float64]:
     # A few plain floats: faster than arrays of a few. NaN is not between anything.
-    if p_model.shape != (n,) or not all([0.0 <= p <= 1.0 for p in p_model.tolist()]):
+    if p_model.shape != (n,) or not all(0.0 <= p <= 1.0 for p in p_model.tolist()):
         raise LogContractBroken("the model gave something that is no probability of each candidate. Train again.")
     return p_model
 
