@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isclose
 from typing import Any
 
-from feature_streams import World, by_name, fold, worlds
+from feature_streams import EVERY_AGGREGATION, World, by_name, fold, worlds
 from hypothesis import given, settings
 
 from honour.features.catalogue import CATALOGUE
@@ -28,6 +28,23 @@ def test_what_every_decision_was_served_is_what_the_log_gives_again(world: World
         assert features is not None
         assert_same(by_name(features, row["candidate_at"]), row)
     assert compare(world.log).agrees
+
+
+@settings(max_examples=15)
+@given(worlds(EVERY_AGGREGATION, n_max=60))
+def test_every_aggregation_is_the_same_number_online_and_in_sql(world: World) -> None:
+    parity = compare(world.log, catalogue=EVERY_AGGREGATION)
+    assert [found for found in parity.features if found.mismatch or found.missing or found.extra] == []
+
+
+@settings(max_examples=15)
+@given(worlds(EVERY_AGGREGATION, n_max=60))
+def test_every_aggregation_restored_in_between_has_the_bytes_of_a_full_replay(world: World) -> None:
+    decisions = {made.decision.decision_id: made for logged in world.log if isinstance(made := logged.event, DecisionMade)}
+    replayed = FeatureState(EVERY_AGGREGATION)
+    for logged in world.log:
+        fold(replayed, logged, decisions=decisions)
+    assert world.state.to_bytes() == replayed.to_bytes()
 
 
 @settings(max_examples=40)

@@ -8,8 +8,9 @@ import pytest
 
 from honour.errors import BadInput
 from honour.features.catalogue import CANDIDATE_FEATURES, CATALOGUE, FEATURES, PAYMENT_FEATURES, SCHEMA_ID
+from honour.features.columns import PAYMENT_COLUMNS, read_payment
 from honour.features.sql import feature_sql
-from honour.features.view import PAYMENT_COLUMNS, Catalogue, ContextFeature, Feature, LastFeature, WindowFeature, read_payment
+from honour.features.view import Catalogue, ContextFeature, DecayedFeature, Feature, LastFeature, WindowFeature
 from honour.records.payment import Card, Customer, Payment
 
 RATE = WindowFeature(name="route_rate", entity=("route",), measure="approval_rate", window_s=3600, tile_s=300)
@@ -39,6 +40,12 @@ def test_the_schema_changes_when_a_declaration_does_and_only_then() -> None:
         ((replace(RATE, window_s=1000),), "not one or more whole tiles"),
         ((replace(RATE, shrink_to="route_rate_7d"),), "not declared before it"),
         ((LastFeature(name="last", entity=("card_id",), column="status", window_s=3600, tile_s=300, nth=9),), "nth is 9; allowed: 1"),
+        ((replace(RATE, only="refused"),), "only is 'refused'; allowed: approved"),
+        ((replace(RATE, measure="sum", of="risk_score"),), "measure sum of risk_score; allowed: amount_minor, latency_ms"),
+        ((replace(RATE, of="latency_ms"),), "measure approval_rate of latency_ms; allowed: nothing"),
+        ((replace(RATE, measure="quantile", of="latency_ms"),), "a quantile needs one above 0 and below 1"),
+        ((replace(RATE, measure="distinct", of="card_id"),), "for an entity with payment_id or card_id alone"),
+        ((DecayedFeature(name="n", entity=(), measure="count", half_life_s=0),), "half_life_s is 0"),
         ((RATE, replace(RATE, name="n", measure="count", shrink_to="route_rate")), "cannot shrink"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import pyarrow as pa
@@ -10,9 +11,10 @@ import pytest
 
 from honour.errors import BadInput, LogContractBroken
 from honour.features.catalogue import CATALOGUE, FEATURES
+from honour.features.columns import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, read_payment
 from honour.features.offline import features_of
 from honour.features.online import FeatureState
-from honour.features.view import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, Catalogue, LastColumn, LastFeature, WindowFeature, read_payment
+from honour.features.view import DISTINCT_MAX, Catalogue, DecayedFeature, LastColumn, LastFeature, WindowFeature
 from honour.records.attempt import Status
 from honour.records.payment import Card, Payment
 from honour.records.route import Candidate
@@ -32,26 +34,34 @@ Answer = tuple[int, Payment, Candidate, Status, str | None]
 
 
 def asked_both_ways(
-    answers: Sequence[Answer], *, about: Payment, candidate: Candidate, at_us: int, catalogue: Catalogue = CATALOGUE
+    answers: Sequence[Answer],
+    *,
+    about: Payment,
+    candidate: Candidate,
+    at_us: int,
+    catalogue: Catalogue = CATALOGUE,
+    latencies_ms: Sequence[int | None] = (),
 ) -> dict[str, Any]:
     """Features as of `at_us`, after checking that both executions say the same."""
     state = FeatureState(catalogue)
-    for arrived_us, paid, sent, status, code in answers:
-        state.update(paid, sent, status=status, response_code=code, arrived_us=arrived_us)
+    told = list(zip_longest(answers, latencies_ms))
+    for (arrived_us, paid, sent, status, code), latency_ms in told:
+        state.update(paid, sent, status=status, response_code=code, arrived_us=arrived_us, latency_ms=latency_ms)
     served = state.as_of(about, [candidate], at_us=at_us)
     online = dict(zip(catalogue.names, (*served.payment, *served.candidates[0]), strict=True))
     columns = (*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS)
     folded = [
-        {"seq": seq, "arrived_us": arrived_us, "status": status, "response_code": code}
+        {"seq": seq, "arrived_us": arrived_us, "status": status, "response_code": code, "latency_ms": latency_ms}
         | dict(zip(columns, (*read_payment(paid), *sent), strict=True))
-        for seq, (arrived_us, paid, sent, status, code) in enumerate(answers, start=1)
+        for seq, ((arrived_us, paid, sent, status, code), latency_ms) in enumerate(told, start=1)
         if status != "unknown"
     ]
     spine = [{"row_id": 0, "seq": len(answers) + 1, "at_us": at_us} | dict(zip(columns, (*read_payment(about), *candidate), strict=True))]
     nothing = pa.table({"seq": pa.array([], pa.int64()), "arrived_us": pa.array([], pa.int64()), "status": pa.array([], pa.string())})
     table = features_of(pa.Table.from_pylist(folded) if folded else nothing, spine=pa.Table.from_pylist(spine), catalogue=catalogue)
     (offline,) = table.to_pylist()
-    assert {name: offline[name] for name in catalogue.names} == online
+    for name, value in online.items():
+        assert offline[name] == (pytest.approx(value, rel=1e-9, abs=0) if isinstance(value, float) else value), name
     return online
 
 
@@ -151,6 +161,94 @@ def test_the_last_answers_of_a_card_stand_one_behind_the_other_as_far_as_they_ar
     }
     eight: list[Answer] = [(MIDNIGHT_US, payment(amount_minor=number), ACQ_1, "declined", None) for number in range(9)]
     assert asked_both_ways(eight, about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US, catalogue=catalogue)["amount_minor_8"] == 1
+
+
+def test_amounts_and_latencies_are_added_up_averaged_and_read_off_at_a_quantile() -> None:
+    about: dict[str, Any] = {"entity": ("card_id",), "window_s": 3600, "tile_s": 300}
+    catalogue = Catalogue(
+        (
+            WindowFeature(name="amount", measure="sum", of="amount_minor", **about),
+            WindowFeature(name="latency", measure="mean", of="latency_ms", **about),
+            WindowFeature(name="median", measure="quantile", of="latency_ms", q=0.5, **about),
+            WindowFeature(name="high", measure="quantile", of="latency_ms", q=0.99, **about),
+            WindowFeature(name="routes", measure="distinct", of="route", **about),
+            WindowFeature(name="reasons", measure="distinct", of="reason", **about),
+        )
+    )
+    answers: list[Answer] = [
+        (MIDNIGHT_US - 3600 * SECOND, payment(amount_minor=7), ACQ_2, "declined", "05"),
+        (MIDNIGHT_US, payment(amount_minor=1), ACQ_1, "declined", "51"),
+        (MIDNIGHT_US, payment(amount_minor=2), ACQ_1, "declined", "51"),
+        (MIDNIGHT_US, payment(amount_minor=4), ACQ_1, "approved", "00"),
+        (MIDNIGHT_US, payment(amount_minor=8), ACQ_1, "failed", None),
+    ]
+    values = asked_both_ways(
+        answers, about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US, catalogue=catalogue, latencies_ms=[9_999, 4, 5, 9, None]
+    )
+    # Two of three latencies lie from 4 to below 6: the 1.5th of them is three quarters of the way.
+    assert values == {"amount": 15, "latency": 6.0, "median": 5.5, "high": pytest.approx(8 + 4 * 0.97), "routes": 1, "reasons": 1}
+
+
+def test_an_answer_weighs_half_as_much_after_each_half_life_and_nothing_once_it_has_faded() -> None:
+    everything = DecayedFeature(name="rate", entity=(), measure="approval_rate", half_life_s=3600)
+    card = DecayedFeature(name="n", entity=("card_id",), measure="count", half_life_s=3600)
+    catalogue = Catalogue((everything, card))
+    answers: list[Answer] = [
+        (MIDNIGHT_US - 2 * 3600 * SECOND, payment(), ACQ_1, "approved", None),
+        (MIDNIGHT_US, payment(), ACQ_1, "declined", None),
+    ]
+    hour_later = asked_both_ways(answers, about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US + 3600 * SECOND, catalogue=catalogue)
+    assert hour_later == pytest.approx({"rate": 0.2, "n": 0.625})
+    for hours, missing in ((63, False), (64, True)):
+        at_us = MIDNIGHT_US + hours * 3600 * SECOND
+        values = asked_both_ways(answers, about=payment(), candidate=ACQ_1, at_us=at_us, catalogue=catalogue)
+        assert (values["rate"] is None, values["n"] == 0) == (missing, missing)
+    for days in range(0, 60, 7):  # Over the ends of eras, which are 512 half-lives long.
+        start_us = MIDNIGHT_US + days * 86_400 * SECOND
+        steady: list[Answer] = [(start_us + hour * 3600 * SECOND, payment(), ACQ_1, "approved", None) for hour in range(40)]
+        values = asked_both_ways(steady, about=payment(), candidate=ACQ_1, at_us=steady[-1][0], catalogue=catalogue)
+        assert values["n"] == pytest.approx(2.0)
+
+
+def test_only_answers_of_one_kind_count_where_a_feature_says_so() -> None:
+    about: dict[str, Any] = {"entity": ("card_id",), "window_s": 86_400, "tile_s": 3600}
+    catalogue = Catalogue(
+        (
+            WindowFeature(name="refused", measure="count", only="declined", **about),
+            WindowFeature(name="without_money", measure="count", only="insufficient_funds", **about),
+            LastFeature(name="since_approval", column="seconds_since", only="approved", **about),
+            LastFeature(name="reason", column="reason", **about),
+        )
+    )
+    answers: list[Answer] = [
+        (MIDNIGHT_US, payment(), ACQ_1, "approved", "00"),
+        (MIDNIGHT_US, payment(), ACQ_1, "declined", "51"),
+        (MIDNIGHT_US, payment(), ACQ_1, "declined", "54"),
+    ]
+    values = asked_both_ways(answers, about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US + SECOND, catalogue=catalogue)
+    assert values == {"refused": 2, "without_money": 1, "since_approval": 1.0, "reason": "card_expired"}
+
+
+def test_more_values_than_are_counted_count_as_many_as_that() -> None:
+    merchants = WindowFeature(name="n", entity=("card_id",), measure="distinct", of="payment_id", window_s=3600, tile_s=300)
+    answers: list[Answer] = [(MIDNIGHT_US, payment(f"pay_{number}"), ACQ_1, "approved", None) for number in range(DISTINCT_MAX + 3)]
+    for n in (DISTINCT_MAX - 1, DISTINCT_MAX + 3):
+        values = asked_both_ways(answers[:n], about=payment(), candidate=ACQ_1, at_us=MIDNIGHT_US, catalogue=Catalogue((merchants,)))
+        assert values == {"n": min(n, DISTINCT_MAX)}
+
+
+def test_past_its_bound_a_table_lets_the_longest_unanswered_entity_go_and_counts_it() -> None:
+    count = WindowFeature(name="n", entity=("payment_id",), measure="count", window_s=86_400, tile_s=3600)
+    state = FeatureState(Catalogue((count,)), entities_max=3)
+    for number in (0, 1, 2, 0, 3):
+        state.update(payment(f"pay_{number}"), ACQ_1, status="declined", response_code=None, arrived_us=MIDNIGHT_US)
+    assert [state.as_of(payment(f"pay_{number}"), [ACQ_1], at_us=MIDNIGHT_US).payment for number in range(4)] == [(2,), (0,), (1,), (1,)]
+    assert (state.n_entities, state.n_evicted) == (3, 1)
+    restored = FeatureState.from_bytes(state.to_bytes(), catalogue=Catalogue((count,)), entities_max=3)
+    later_us = MIDNIGHT_US + 2 * 86_400 * SECOND
+    for one in (state, restored):
+        one.update(payment("pay_4"), ACQ_1, status="declined", response_code=None, arrived_us=later_us)
+    assert (restored.n_evicted, restored.to_bytes()) == (1, state.to_bytes())
 
 
 def test_an_answer_that_is_still_unknown_counts_nowhere() -> None:

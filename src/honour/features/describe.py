@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 
 from honour.errors import BadInput
@@ -12,18 +14,26 @@ from honour.features.view import (
     AttributeFeature,
     Catalogue,
     ContextFeature,
+    DecayedFeature,
     Feature,
     LastFeature,
     LocalTimeFeature,
     WindowFeature,
 )
+from honour.records.attempt import Status
 
 _OF_ANSWERS = {
     "count": "number of answers",
     "next_number": "number of answers, plus one",
     "approval_rate": "approved share of answers",
+    "declined_rate": "declined share of answers",
     "failed_rate": "share of answers that never reached the issuer",
+    "abandoned_rate": "share of answers that shoppers abandoned",
     "amount_ratio": "amount of this payment over the mean amount of the answers",
+    "sum": "sum of {of} over answers",
+    "mean": "mean {of} of answers",
+    "quantile": "{q:g} quantile of {of} of answers, from counts between fixed edges",
+    "distinct": "different values of {of} among answers",
 }
 _OF_LAST = {
     "status": "status of the last answer",
@@ -32,6 +42,8 @@ _OF_LAST = {
     "seconds_since": "seconds since the last answer arrived",
     "route": "route of the last answer",
     "same_route": "1 when the last answer came on the candidate's route, else 0",
+    "reason": "why the last answer was declined",
+    "latency_ms": "latency of the last answer, milliseconds",
     "authentication": "authentication of the last answer",
     "amount_minor": "amount of the payment of the last answer",
 }
@@ -71,11 +83,12 @@ def describe(feature: Feature) -> Description:
     """What a declaration means."""
     event, aggregation, missing = _meaning(feature)
     folded = feature if isinstance(feature, WindowFeature | LastFeature) else None
+    entity = feature.entity if isinstance(feature, WindowFeature | LastFeature | DecayedFeature) else ()
     return Description(
         name=feature.name,
         level=feature.level,
         type=feature.kind,
-        entity=folded.entity if folded else (),
+        entity=entity,
         event=event,
         aggregation=aggregation,
         window_s=folded.window_s if folded else None,
@@ -121,18 +134,33 @@ def _meaning(feature: Feature) -> tuple[str, str, str]:
         case LocalTimeFeature():
             return "clock", _OF_CLOCK[feature.part], "never; UTC where the country is not known"
         case LastFeature():
-            told = _OF_LAST[feature.column].replace("last answer", f"{_ORDINAL[feature.nth]}last answer")
+            told = _OF_LAST[feature.column].replace("last answer", f"{_ORDINAL[feature.nth]}last {_answer(feature.only)}")
             fewer = "none" if feature.nth == 1 else f"fewer than {feature.nth}"
             return "answer", told, f"when {fewer} arrived within the window"
-        case WindowFeature():
-            return _of_window(feature)
+        case WindowFeature() | DecayedFeature():
+            return _of_answers(feature)
 
 
-def _of_window(feature: WindowFeature) -> tuple[str, str, str]:
-    aggregation = _OF_ANSWERS[feature.measure]
+def _answer(only: str | None) -> str:
+    """What is counted.
+
+    >>> _answer("approved"), _answer("insufficient_funds"), _answer(None)
+    ('approved answer', 'answer declined for insufficient_funds', 'answer')
+    """
+    if only is None:
+        return "answer"
+    return f"{only} answer" if only in get_args(Status) else f"answer declined for {only}"
+
+
+def _of_answers(feature: WindowFeature | DecayedFeature) -> tuple[str, str, str]:
+    of, q = (feature.of, feature.q) if isinstance(feature, WindowFeature) else (None, None)
+    one, _, rest = _answer(feature.only).partition("answer")
+    aggregation = _OF_ANSWERS[feature.measure].format(of=of, q=q or 0.0).replace("answers", f"{one}answers{rest}")
+    if isinstance(feature, DecayedFeature):
+        aggregation += f", each half as much after {span(feature.half_life_s)}"
     if feature.shrink_to is not None:
         aggregation += f", pulled towards {feature.shrink_to} as by {feature.strength:g} more answers"
-    if feature.measure in ("count", "next_number"):
+    if feature.measure in ("count", "next_number", "sum", "distinct"):
         return "answer", aggregation, "never"
-    missing = "without answers in the window"
+    missing = "without answers in the window" if isinstance(feature, WindowFeature) else "without answers"
     return "answer", aggregation, f"{missing} while {feature.shrink_to} is missing too" if feature.shrink_to else missing

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
 from honour.errors import LogContractBroken
-from honour.features.view import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, Row, read_payment
+from honour.features.answer import whole_ms
+from honour.features.columns import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, Row, read_payment
 from honour.records.attempt import Attempt, Outcome
 from honour.records.event import AttemptReported, DecisionMade, LoggedEvent, OutcomeReported
 from honour.records.instant import to_us
@@ -20,7 +21,13 @@ ROW_COLUMNS: dict[str, pa.DataType] = {
 }
 """Columns of payment and candidate in the order of a row, with their Arrow types."""
 
-ANSWER_COLUMNS = {"seq": pa.int64(), "arrived_us": pa.int64(), "status": pa.string(), "response_code": pa.string()}
+ANSWER_COLUMNS = {
+    "seq": pa.int64(),
+    "arrived_us": pa.int64(),
+    "status": pa.string(),
+    "response_code": pa.string(),
+    "latency_ms": pa.int64(),
+}
 INSTANT_COLUMNS = {"row_id": pa.int64(), "seq": pa.int64(), "at_us": pa.int64()}
 """Columns of answers and of questions beside those of a row."""
 
@@ -70,16 +77,16 @@ class LogReader:
             )
         chosen = made.decision.attempt
         row = (*read_payment(made.payment), chosen.route, chosen.authentication, chosen.credential)
-        self._answered(logged, row, status=outcome.status, response_code=outcome.response_code)
+        self._answered(logged, row, outcome)
         self._rows.append((len(self._rows), seq, made.decided_us, "decision", outcome.status, chosen.propensity, *row))
 
     def _read_attempt(self, logged: LoggedEvent, attempt: Attempt) -> None:
         row = (*read_payment(attempt.payment), attempt.route, attempt.authentication, attempt.credential)
-        self._answered(logged, row, status=attempt.status, response_code=attempt.response_code)
+        self._answered(logged, row, attempt)
         self._rows.append((len(self._rows), logged.seq, to_us(attempt.attempted_at), "attempt", attempt.status, None, *row))
 
-    def _answered(self, logged: LoggedEvent, row: Row, *, status: str, response_code: str | None) -> None:
-        self._answers.append((logged.seq, logged.arrived_us, status, response_code, *row))
+    def _answered(self, logged: LoggedEvent, row: Row, answer: Outcome | Attempt) -> None:
+        self._answers.append((logged.seq, logged.arrived_us, answer.status, answer.response_code, whole_ms(answer.latency_ms), *row))
 
 
 def table_of(rows: Sequence[tuple[Any, ...]], first: dict[str, pa.DataType]) -> pa.Table:

@@ -14,11 +14,13 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # pyarrow ships no types
 
 from honour.errors import BadInput, LogContractBroken
+from honour.features.answer import reason_of
 from honour.features.catalogue import CATALOGUE
+from honour.features.columns import CANDIDATE_COLUMNS, read_payment
 from honour.features.from_log import ANSWER_COLUMNS, INSTANT_COLUMNS, ROW_COLUMNS, LogReader, table_of
 from honour.features.local_time import offsets_of, zone_names
-from honour.features.sql import answer_columns, steps
-from honour.features.view import CANDIDATE_COLUMNS, Catalogue, read_payment
+from honour.features.sql import REASON_COLUMNS, answer_columns, needs_reasons, steps
+from honour.features.view import Catalogue
 from honour.records.event import DecisionMade, LoggedEvent
 from honour.records.route import Candidate
 
@@ -100,8 +102,8 @@ def features_of(
 ) -> pa.Table:
     """Features of every spine row as of its instant, from any answers.
 
-    answers  seq (> 0, ascending), arrived_us (never decreasing), status, response_code, amount_minor, route and the columns
-             of entities; an absent column is not known
+    answers  seq (> 0, ascending), arrived_us (never decreasing), status, response_code, latency_ms, amount_minor, route and the
+             columns of entities; an absent column is not known
     spine    row_id (unique), seq (sees answers with a smaller one), at_us, and columns of payment and candidate
     returns : row_id and every feature by name, ordered by row_id
     """
@@ -116,8 +118,10 @@ def features_of(
         config |= {"memory_limit": memory_limit} if memory_limit else {}
         config |= {"threads": threads} if threads else {}
         with duckdb.connect(":memory:", config=config) as connection:
-            for name, table in (("answers", folded), ("spine", asked), ("local_offset", _local_offsets(asked))):
+            for name, table in (("answers", folded), ("spine", asked), ("local_offset", _local_offsets(asked, folded))):
                 connection.register(name, table)
+            if needs_reasons(catalogue):
+                connection.register("reasons", _reasons(connection))
             *made, last = steps(catalogue)
             for step in made:
                 connection.execute(f"CREATE TEMP TABLE {step.table} AS {step.query}")
@@ -130,10 +134,23 @@ def _with_columns(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
     return pa.table({name: table[name].cast(kind) if name in present else pa.nulls(len(table), type=kind) for name, kind in types.items()})
 
 
-def _local_offsets(spine: pa.Table) -> pa.Table:
-    """UTC offsets of the countries of the spine."""
+def _reasons(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Why the issuer declined, for every way in which the answers say it."""
+    kinds = connection.sql(f"SELECT DISTINCT {', '.join(REASON_COLUMNS)} FROM answers WHERE status = 'declined'").fetchall()
+    rows = [
+        (*kind, reason_of(status, network=network or "", issuer_country=issuer, merchant_country=merchant, response_code=code))
+        for kind in kinds
+        for status, network, issuer, merchant, code in (kind,)
+    ]
+    columns = zip(*rows, strict=True) if rows else [()] * (len(REASON_COLUMNS) + 1)
+    return pa.table({name: pa.array(column, type=pa.string()) for name, column in zip((*REASON_COLUMNS, "reason"), columns, strict=True)})
+
+
+def _local_offsets(*tables: pa.Table) -> pa.Table:
+    """UTC offsets of the countries of the shoppers."""
     zones = zone_names()
-    countries = sorted(country for country in pc.unique(spine["shopper_country"]).to_pylist() if country in zones)
+    shoppers = [table["shopper_country"] for table in tables if "shopper_country" in table.column_names]
+    countries = sorted({country for shopper in shoppers for country in pc.unique(shopper).to_pylist() if country in zones})
     offsets = [(country, *pair) for country in countries for pair in zip(*offsets_of(country), strict=True)]
     types = {"country": pa.string(), "from_us": pa.int64(), "offset_us": pa.int64()}
     columns = zip(*offsets, strict=True) if offsets else [()] * len(types)

@@ -14,10 +14,19 @@ from pathlib import Path
 import msgspec
 
 from honour.errors import BadInput, BadSettings
-from honour.features.view import AttributeFeature, Catalogue, ContextFeature, Feature, LastFeature, LocalTimeFeature, WindowFeature
+from honour.features.view import (
+    AttributeFeature,
+    Catalogue,
+    ContextFeature,
+    DecayedFeature,
+    Feature,
+    LastFeature,
+    LocalTimeFeature,
+    WindowFeature,
+)
 
 VARIABLE = "HONOUR_FEATURES__FILES"
-KINDS = (ContextFeature, AttributeFeature, LocalTimeFeature, WindowFeature, LastFeature)
+KINDS = (ContextFeature, AttributeFeature, LocalTimeFeature, WindowFeature, LastFeature, DecayedFeature)
 
 
 def own_files(environment: Mapping[str, str]) -> tuple[Path, ...]:

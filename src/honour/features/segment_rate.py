@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from honour.features.catalogue import CATALOGUE
+from honour.features.columns import read_payment
 from honour.features.online import FeatureState
-from honour.features.view import WindowFeature, read_payment
+from honour.features.view import WindowFeature
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 

@@ -1,9 +1,10 @@
 """The catalogue as point-in-time SQL for DuckDB: the same numbers as the online fold, over millions of rows.
 
 Tables it reads
-    answers       seq, arrived_us, the columns that entities use, approved, failed, status, response_code, amount_minor
+    answers       seq, arrived_us, the columns that entities use, approved, failed, status, response_code, amount_minor, latency_ms
     spine         row_id, seq, at_us, the columns of payment and candidate: one row per question "what was known then?"
     local_offset  country, from_us, offset_us: UTC offsets of each country, the first from before all instants
+    reasons       REASON_COLUMNS of declines, and the reason that the networks' tables give; only where a feature asks for it
 
 How it works. First each spine row learns the last answer it may see (smaller seq, arrived by `at_us`) and, for each window,
 the last answer before it. Then each entity gets running totals per key, ordered by seq, and one ASOF join per instant:
@@ -13,39 +14,31 @@ a window is the total at the first instant minus the total at the second. There 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from honour.features.catalogue import CATALOGUE
-from honour.features.view import (
-    CANDIDATE_COLUMNS,
-    PAYMENT_COLUMNS,
-    AttributeFeature,
-    Catalogue,
-    ContextFeature,
-    Feature,
-    FoldedFeature,
-    LastFeature,
-    LocalTimeFeature,
-    WindowFeature,
+from honour.features.columns import CANDIDATE_COLUMNS, CLOCK_COLUMNS, PAYMENT_COLUMNS
+from honour.features.group import is_folded, sums_of
+from honour.features.sql_value import (
+    HOUR_OF_WEEK,
+    LAST,
+    Era,
+    View,
+    added,
+    before_name,
+    distinct_name,
+    era_of,
+    faded,
+    last_name,
+    sql_value,
+    summed,
+    view_of,
 )
+from honour.features.view import DISTINCT_MAX, Catalogue, DecayedFeature, FoldedFeature, LastFeature, LocalTimeFeature, WindowFeature
+from honour.records.attempt import Status
 
-_SUMS = {"approval_rate": "approved", "failed_rate": "failed", "amount_ratio": "amount_minor"}
-_LAST = {
-    "status": "status",
-    "response_code": "response_code",
-    "approved": "approved",
-    "seconds_since": "arrived_us",
-    "route": "route",
-    "same_route": "route",
-    "authentication": "authentication",
-    "amount_minor": "amount_minor",
-}
-_LOCAL = {
-    "hour": "local_us % 86400000000 // 3600000000",
-    # 1970-01-01 was a Thursday; Monday is 0.
-    "weekday": "(local_us // 86400000000 + 3) % 7",
-    "day_of_month": "extract(day FROM DATE '1970-01-01' + CAST(local_us // 86400000000 AS INTEGER))",
-}
+REASON_COLUMNS = ("status", "network", "issuer_country", "merchant_country", "response_code")
+"""What the reason of a decline follows from."""
 
 
 class Step(NamedTuple):
@@ -57,14 +50,17 @@ class Step(NamedTuple):
 
 def steps(catalogue: Catalogue = CATALOGUE) -> tuple[Step, ...]:
     """The tables to make, in order; the last, `features`, has row_id and every feature by name."""
-    folded = [feature for feature in catalogue.features if isinstance(feature, WindowFeature | LastFeature)]
-    entities: dict[tuple[str, ...], list[FoldedFeature]] = {}
+    folded = [feature for feature in catalogue.features if is_folded(feature)]
+    views: dict[View, list[FoldedFeature]] = {}
     for feature in folded:
-        entities.setdefault(feature.entity, []).append(feature)
-    made = [_moments(catalogue, folded), _instants(folded)]
-    for entity, features in entities.items():
-        made += [_totals(entity, features), _view(entity, features)]
-    return (*made, _features(catalogue, tuple(entities)))
+        views.setdefault(view_of(feature), []).append(feature)
+    source = _source(catalogue, folded)
+    made = [_told(catalogue, folded)] if source == "told" else []
+    made += [_moments(catalogue, folded), _instants(folded)]
+    for view, features in views.items():
+        made += [_totals(view, features, source), *(_fading(view, era, features, source) for era in _eras(features)), _view(view, features)]
+    made += [_distinct(feature, source) for feature in _distincts(folded)]
+    return (*made, _features(catalogue, tuple(views)))
 
 
 def sql_of(catalogue: Catalogue = CATALOGUE) -> str:
@@ -77,16 +73,52 @@ def feature_sql(name: str, *, catalogue: Catalogue = CATALOGUE) -> str:
     return sql_of(catalogue.needed_for(name))
 
 
+def answer_columns(catalogue: Catalogue) -> tuple[str, ...]:
+    """Columns of payment and candidate that the answers must have."""
+    folded = [feature for feature in catalogue.features if is_folded(feature)]
+    used = {part for feature in folded for part in feature.entity} | {feature.of for feature in _distincts(folded)}
+    used |= {"shopper_country"} if _by_clock(folded) else set()
+    used |= {"network", "issuer_country", "merchant_country"} if needs_reasons(catalogue) else set()
+    return tuple(name for name in (*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS) if name in used | {"amount_minor", "route", "authentication"})
+
+
+def needs_reasons(catalogue: Catalogue) -> bool:
+    """Whether a feature reads why answers were declined."""
+    return any(
+        (feature.only is not None and feature.only not in get_args(Status))
+        or (isinstance(feature, LastFeature) and feature.column == "reason")
+        or (isinstance(feature, WindowFeature) and feature.of == "reason")
+        for feature in catalogue.features
+        if is_folded(feature)
+    )
+
+
+def _told(catalogue: Catalogue, folded: Sequence[FoldedFeature]) -> Step:
+    """Answers with what follows from them: why they were declined, the shopper's hour of the week at their arrival."""
+    columns, joins = ["answers.*"], []
+    if needs_reasons(catalogue):
+        columns.append("reasons.reason")
+        same = " AND ".join(f"answers.{name} IS NOT DISTINCT FROM reasons.{name}" for name in REASON_COLUMNS)
+        joins.append(f"LEFT JOIN reasons ON {same}")
+    if _by_clock(folded):
+        local_us = "(answers.arrived_us + coalesce(local_offset.offset_us, 0))"
+        columns.append(f"{HOUR_OF_WEEK.replace('local_us', local_us)} AS local_hour_of_week")
+        joins.append(
+            "ASOF LEFT JOIN local_offset ON answers.shopper_country = local_offset.country AND answers.arrived_us >= local_offset.from_us"
+        )
+    return Step("told", f"SELECT\n{_lines(columns)}\nFROM answers\n" + "\n".join(joins))
+
+
 def _moments(catalogue: Catalogue, folded: Sequence[FoldedFeature]) -> Step:
     """For each instant of the spine: the last answer arrived by then, the last one before each window, the shopper's local time."""
     seen = ["spine.at_us", "spine.shopper_country", "coalesce(seen.seq, 0) AS seen_seq"]
     joins = ["ASOF LEFT JOIN arrivals AS seen ON spine.at_us >= seen.arrived_us"]
     for tile_s, tiles in _windows(folded):
-        before = _before(tile_s, tiles)
+        before = before_name(tile_s, tiles)
         first_us = f"(spine.at_us // {tile_s * 1_000_000} - {tiles - 1}) * {tile_s * 1_000_000}"
         seen.append(f"coalesce({before}.seq, 0) AS {before}")
         joins.append(f"ASOF LEFT JOIN arrivals AS {before} ON {first_us} > {before}.arrived_us")
-    if any(isinstance(feature, LocalTimeFeature) for feature in catalogue.features):
+    if _by_clock(folded) or any(isinstance(feature, LocalTimeFeature) for feature in catalogue.features):
         seen.append("spine.at_us + coalesce(local_offset.offset_us, 0) AS local_us")
         joins.append("ASOF LEFT JOIN local_offset ON spine.shopper_country = local_offset.country AND spine.at_us >= local_offset.from_us")
     return Step(
@@ -98,8 +130,9 @@ def _moments(catalogue: Catalogue, folded: Sequence[FoldedFeature]) -> Step:
 
 def _instants(folded: Sequence[FoldedFeature]) -> Step:
     """Spine rows with what they may see: of all that had arrived, what stands before them."""
-    names = ["seen_seq", *(_before(tile_s, tiles) for tile_s, tiles in _windows(folded))]
+    names = ["seen_seq", *(before_name(tile_s, tiles) for tile_s, tiles in _windows(folded))]
     columns = [f"least(spine.seq - 1, moments.{name}) AS {name}" for name in names]
+    columns += [f"{HOUR_OF_WEEK} AS local_hour_of_week"] if _by_clock(folded) else []
     return Step(
         "instants",
         f"SELECT spine.*, moments.* EXCLUDE (at_us, shopper_country, {', '.join(names)}),\n{_lines(columns)}\nFROM spine JOIN moments\n"
@@ -107,124 +140,124 @@ def _instants(folded: Sequence[FoldedFeature]) -> Step:
     )
 
 
-def _totals(entity: Sequence[str], features: Sequence[FoldedFeature]) -> Step:
+def _totals(view: View, features: Sequence[FoldedFeature], source: str) -> Step:
     """Running totals of an entity: at each of its answers, how much came so far, and that answer."""
-    columns = [*entity, "seq", "count(*) OVER so_far AS n"]
-    columns += [f"sum({name}) OVER so_far AS {name}_total" for name in _summed(features)]
-    columns += [f"{_nth(name, nth)} AS {_last(name, nth)}" for name, nth in _lasts(features)]
-    partition = f"PARTITION BY {', '.join(entity)} " if entity else ""
+    columns = [*view.entity, "seq", "count(*) OVER so_far AS n"]
+    columns += [f"sum({added(name)}) OVER so_far AS {name}_total" for name in summed(features)]
+    columns += [f"{_nth(name, nth)} AS {last_name(name, nth)}" for name, nth in _lasts(features)]
+    partition = f"PARTITION BY {', '.join(view.entity)} " if view.entity else ""
     return Step(
-        f"totals_{_named(entity)}",
-        f"SELECT\n{_lines(columns)}\nFROM answers\nWINDOW so_far AS ({partition}ORDER BY seq ROWS UNBOUNDED PRECEDING)",
+        f"totals_{view.name}",
+        f"SELECT\n{_lines(columns)}\nFROM {source}{view.where}\nWINDOW so_far AS ({partition}ORDER BY seq ROWS UNBOUNDED PRECEDING)",
     )
 
 
-def _view(entity: Sequence[str], features: Sequence[FoldedFeature]) -> Step:
-    """Counts and sums of each window of an entity, and its last answer, for every spine row."""
-    totals = f"totals_{_named(entity)}"
+def _fading(view: View, era: Era, features: Sequence[FoldedFeature], source: str) -> Step:
+    """Running totals of an entity in which an answer weighs twice as much with every half-life since its era began."""
+    weight = f"pow(2e0, CAST(arrived_us % {era.us} AS DOUBLE) / {era.half_life_us})"
+    columns = [*view.entity, "seq", "arrived_us", f"arrived_us // {era.us} AS era", f"sum({weight}) OVER so_far AS n_total"]
+    columns += [f"sum({added(name)} * {weight}) OVER so_far AS {name}_total" for name in _faded(features, era)]
+    partition = ", ".join((*view.entity, f"arrived_us // {era.us}"))
+    return Step(
+        f"fading_{view.name}_{era.name}",
+        f"SELECT\n{_lines(columns)}\nFROM {source}{view.where}\n"
+        f"WINDOW so_far AS (PARTITION BY {partition} ORDER BY seq ROWS UNBOUNDED PRECEDING)",
+    )
+
+
+def _view(view: View, features: Sequence[FoldedFeature]) -> Step:
+    """Counts and sums of each window of an entity, and its last answers, for every spine row."""
     columns = ["instants.row_id"]
-    joins = [f"ASOF LEFT JOIN {totals} AS now ON {_same_key(entity, 'now')}instants.seen_seq >= now.seq"]
+    joins = [f"ASOF LEFT JOIN totals_{view.name} AS now ON {_same_key(view, 'now')}instants.seen_seq >= now.seq"]
     for tile_s, tiles in _windows(features):
-        before = _before(tile_s, tiles)
-        window = [feature for feature in features if (feature.tile_s, feature.tiles) == (tile_s, tiles)]
-        columns.append(f"coalesce(now.n, 0) - coalesce({before}.n, 0) AS n_{before}")
-        columns += [f"coalesce(now.{name}_total, 0) - coalesce({before}.{name}_total, 0) AS {name}_{before}" for name in _summed(window)]
-        n = f"now.n - coalesce({before}.n, 0)"
-        columns += [
-            f"CASE WHEN {n} >= {nth} THEN now.{_last(name, nth)} END AS {_last(name, nth)}_{before}" for name, nth in _lasts(window)
+        before = before_name(tile_s, tiles)
+        window = [
+            feature
+            for feature in features
+            if isinstance(feature, WindowFeature | LastFeature) and (feature.tile_s, feature.tiles) == (tile_s, tiles)
         ]
-        joins.append(f"ASOF LEFT JOIN {totals} AS {before} ON {_same_key(entity, before)}instants.{before} >= {before}.seq")
-    return Step(f"view_{_named(entity)}", f"SELECT\n{_lines(columns)}\nFROM instants\n" + "\n".join(joins))
+        n = f"coalesce(now.n, 0) - coalesce({before}.n, 0)"
+        columns.append(f"{n} AS n_{before}")
+        columns += [f"coalesce(now.{name}_total, 0) - coalesce({before}.{name}_total, 0) AS {name}_{before}" for name in summed(window)]
+        columns += [
+            f"CASE WHEN {n} >= {nth} THEN now.{last_name(name, nth)} END AS {last_name(name, nth)}_{before}" for name, nth in _lasts(window)
+        ]
+        joins.append(f"ASOF LEFT JOIN totals_{view.name} AS {before} ON {_same_key(view, before)}instants.{before} >= {before}.seq")
+    for era in _eras(features):
+        columns += [f"{faded(name, era=era)} AS {name}_{era.name}" for name in ("n", *_faded(features, era))]
+        for name, ago in ((f"fading_{era.name}", 0), (f"former_{era.name}", 1)):
+            joins.append(
+                f"ASOF LEFT JOIN fading_{view.name}_{era.name} AS {name} "
+                f"ON {_same_key(view, name)}instants.at_us // {era.us} - {ago} = {name}.era AND instants.seen_seq >= {name}.seq"
+            )
+    return Step(f"view_{view.name}", f"SELECT\n{_lines(columns)}\nFROM instants\n" + "\n".join(joins))
 
 
-def _features(catalogue: Catalogue, entities: Sequence[tuple[str, ...]]) -> Step:
+def _distinct(feature: WindowFeature, source: str) -> Step:
+    """Different values of a column in a window: answers in it that no later one of the same value followed before the instant."""
+    view, before = view_of(feature), before_name(feature.tile_s, feature.tiles)
+    key = ", ".join(dict.fromkeys((*view.entity, feature.of or "")))
+    return Step(
+        distinct_name(feature),
+        f"WITH valued AS (\n    SELECT {key}, seq, lead(seq) OVER (PARTITION BY {key} ORDER BY seq) AS next_seq\n"
+        f"    FROM {source}{view.where or chr(10) + 'WHERE true'} AND {feature.of} IS NOT NULL\n)\n"
+        f"SELECT instants.row_id, least(count(*), {DISTINCT_MAX}) AS n\nFROM instants JOIN valued\n"
+        f"ON {_same_key(view, 'valued')}valued.seq > instants.{before} AND valued.seq <= instants.seen_seq\n"
+        "AND (valued.next_seq IS NULL OR valued.next_seq > instants.seen_seq)\nGROUP BY instants.row_id",
+    )
+
+
+def _features(catalogue: Catalogue, views: Sequence[View]) -> Step:
     """Every feature by name; a rate that shrinks names its parent, which stands above it."""
-    columns = ["instants.row_id", *(f"{_value(feature)} AS {feature.name}" for feature in catalogue.features)]
-    joins = [f"JOIN view_{_named(entity)} USING (row_id)" for entity in entities]
+    columns = ["instants.row_id", *(f"{sql_value(feature)} AS {feature.name}" for feature in catalogue.features)]
+    joins = [f"JOIN view_{view.name} USING (row_id)" for view in views]
+    joins += [f"LEFT JOIN {distinct_name(feature)} USING (row_id)" for feature in _distincts(catalogue.features)]
     return Step("features", f"SELECT\n{_lines(columns)}\nFROM instants\n" + "\n".join([*joins, "ORDER BY instants.row_id"]))
 
 
-def _value(feature: Feature) -> str:
-    match feature:
-        case ContextFeature():
-            return f"instants.{feature.name}"
-        case AttributeFeature():
-            return f"instants.{feature.column}"
-        case LocalTimeFeature():
-            return _LOCAL[feature.part]
-        case WindowFeature():
-            return _window_value(feature)
-        case LastFeature():
-            view, before = f"view_{_named(feature.entity)}", _before(feature.tile_s, feature.tiles)
-            last = f"{view}.{_last(_LAST[feature.column], feature.nth)}_{before}"
-            match feature.column:
-                case "seconds_since":
-                    return f"(instants.at_us - {last}) / 1e6"
-                case "same_route":
-                    return f"CAST({last} = instants.route AS INTEGER)"
-                case _:
-                    return last
+def _by_clock(folded: Sequence[FoldedFeature]) -> bool:
+    return any(set(feature.entity) & set(CLOCK_COLUMNS) for feature in folded)
 
 
-def _window_value(feature: WindowFeature) -> str:
-    view, before = f"view_{_named(feature.entity)}", _before(feature.tile_s, feature.tiles)
-    n = f"{view}.n_{before}"
-    match feature.measure:
-        case "count":
-            return n
-        case "next_number":
-            return f"{n} + 1"
-        case "amount_ratio":
-            mean = f"(CAST({view}.amount_minor_{before} AS DOUBLE) / nullif({n}, 0))"
-            return f"instants.amount_minor / nullif({mean}, 0)"
-        case _:
-            total = f"CAST({view}.{_SUMS[feature.measure]}_{before} AS DOUBLE)"
-            share = f"{total} / nullif({n}, 0)"
-            if feature.shrink_to is None:
-                return share
-            strength = f"{feature.strength!r}e0"
-            return f"coalesce(({total} + {strength} * {feature.shrink_to}) / ({n} + {strength}), {share})"
+def _source(catalogue: Catalogue, folded: Sequence[FoldedFeature]) -> str:
+    """The answers that features are made of."""
+    return "told" if _by_clock(folded) or needs_reasons(catalogue) else "answers"
 
 
-def _summed(features: Sequence[FoldedFeature]) -> list[str]:
-    return sorted({_SUMS[feature.measure] for feature in features if isinstance(feature, WindowFeature) and feature.measure in _SUMS})
+def _windows(features: Sequence[FoldedFeature]) -> list[tuple[int, int]]:
+    """Tile size and number of tiles of each window."""
+    return sorted({(feature.tile_s, feature.tiles) for feature in features if isinstance(feature, WindowFeature | LastFeature)})
+
+
+def _eras(features: Sequence[FoldedFeature]) -> list[Era]:
+    return sorted({era_of(feature) for feature in features if isinstance(feature, DecayedFeature)})
+
+
+def _faded(features: Sequence[FoldedFeature], era: Era) -> list[str]:
+    """Sums that fade with one half-life, beside the count."""
+    return sorted(
+        {name for feature in features if isinstance(feature, DecayedFeature) and era_of(feature) == era for name in sums_of(feature)}
+    )
+
+
+def _distincts(features: Sequence[object]) -> list[WindowFeature]:
+    """Features that count values, one of each table."""
+    found = [feature for feature in features if isinstance(feature, WindowFeature) and feature.measure == "distinct"]
+    return list({distinct_name(feature): feature for feature in found}.values())
 
 
 def _lasts(features: Sequence[FoldedFeature]) -> list[tuple[str, int]]:
     """Columns of the last answers, each with how far back it is."""
-    return sorted({(_LAST[feature.column], feature.nth) for feature in features if isinstance(feature, LastFeature)})
-
-
-def _last(name: str, nth: int) -> str:
-    return f"last_{name}" if nth == 1 else f"last_{name}_{nth}"
+    return sorted({(LAST[feature.column], feature.nth) for feature in features if isinstance(feature, LastFeature)})
 
 
 def _nth(name: str, nth: int) -> str:
     return name if nth == 1 else f"lag({name}, {nth - 1}) OVER so_far"
 
 
-def answer_columns(catalogue: Catalogue) -> tuple[str, ...]:
-    """Columns of payment and candidate that the answers must have."""
-    used = {part for feature in catalogue.features if isinstance(feature, WindowFeature | LastFeature) for part in feature.entity}
-    return tuple(name for name in (*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS) if name in used | {"amount_minor", "route", "authentication"})
-
-
-def _windows(features: Sequence[FoldedFeature]) -> list[tuple[int, int]]:
-    """Tile size and number of tiles of each window."""
-    return sorted({(feature.tile_s, feature.tiles) for feature in features})
-
-
-def _before(tile_s: int, tiles: int) -> str:
-    return f"before_{tiles}x{tile_s}s"
-
-
-def _named(entity: Sequence[str]) -> str:
-    return "_".join(entity) or "overall"
-
-
-def _same_key(entity: Sequence[str], other: str) -> str:
+def _same_key(view: View, other: str) -> str:
     """Equality in which None is a value of its own."""
-    return "".join(f"instants.{part} IS NOT DISTINCT FROM {other}.{part} AND " for part in entity)
+    return "".join(f"instants.{part} IS NOT DISTINCT FROM {other}.{part} AND " for part in view.entity)
 
 
 def _lines(columns: Sequence[str]) -> str:

@@ -23,13 +23,19 @@ from typing import Literal
 import msgspec
 
 from honour.errors import BadInput
-from honour.networks.exemption import sca_scope
-from honour.records.payment import Payment
+from honour.features.answer import ONLY
+from honour.features.columns import CANDIDATE_COLUMNS, CLOCK_COLUMNS, PAYMENT_COLUMNS, Kind, read_attribute
 
-Kind = Literal["number", "category"]
 Level = Literal["payment", "candidate"]
-Measure = Literal["count", "next_number", "approval_rate", "failed_rate", "amount_ratio"]
-LastColumn = Literal["status", "response_code", "approved", "seconds_since", "route", "same_route", "authentication", "amount_minor"]
+Rate = Literal["approval_rate", "declined_rate", "failed_rate", "abandoned_rate"]
+Measure = Literal["count", "next_number", "amount_ratio", "sum", "mean", "quantile", "distinct", Rate]
+LastColumn = Literal[
+    "status", "response_code", "reason", "approved", "seconds_since", "route", "same_route", "authentication", "amount_minor", "latency_ms"
+]
+LAST_CATEGORIES = ("status", "response_code", "reason", "route", "authentication")
+RATES = ("approval_rate", "declined_rate", "failed_rate", "abandoned_rate")
+NUMBERS = ("amount_minor", "latency_ms")
+"""What `sum`, `mean` and `quantile` may be taken of."""
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -37,95 +43,20 @@ DAY = 24 * HOUR
 WEEK = 7 * DAY
 """Seconds, for windows and tiles."""
 
-SEMANTICS = 1
+SEMANTICS = 2
 """Raised when the same declaration comes to mean another number, so that old states and bundles are refused."""
+
+DISTINCT_MAX = 64
+"""Values that `distinct` counts; more are as many."""
+
+FADES_AFTER = 64
+"""Half-lives after which a group that was not answered again has faded away: its answers weigh less than rounding."""
 
 NTH_MAX = 8
 """Answers back that a `LastFeature` may look."""
 
 NOTES = ("owner", "since", "about")
 """What a declaration says for people; it changes no value and is not hashed."""
-
-PAYMENT_COLUMNS: dict[str, Literal["text", "integer", "real"]] = {
-    "payment_id": "text",
-    "merchant_id": "text",
-    "amount_minor": "integer",
-    "currency": "text",
-    "card_id": "text",
-    "bin": "text",
-    "network": "text",
-    "funding": "text",
-    "issuer": "text",
-    "issuer_country": "text",
-    "mcc": "text",
-    "merchant_country": "text",
-    "channel": "text",
-    "initiator": "text",
-    "usage": "text",
-    "installments": "integer",
-    "risk_score": "real",
-    "has_network_token": "integer",
-    "shopper_country": "text",
-    "sca_scope": "text",
-}
-"""What a feature may read of a payment, in the order of `read_payment`."""
-
-CANDIDATE_COLUMNS = ("route", "authentication", "credential")
-"""What a feature may read of a candidate."""
-
-Row = tuple[str | int | float | None, ...]
-"""Payment columns, then candidate columns."""
-
-_attributes: list[tuple[str, Kind]] = []  # Attributes of payments that are columns: key and kind, in the order of the row.
-
-
-def read_attributes(features: Sequence[Feature]) -> None:
-    """Make columns of the attributes that `features` declare. `honour.features` does this once, before anything reads a payment."""
-    for feature in features:
-        if isinstance(feature, AttributeFeature) and feature.column not in PAYMENT_COLUMNS:
-            PAYMENT_COLUMNS[feature.column] = "text" if feature.kind == "category" else "real"
-            _attributes.append((feature.key, feature.kind))
-
-
-def read_payment(payment: Payment) -> Row:
-    """Values of `PAYMENT_COLUMNS`. The shopper's country is the customer's, else the issuer's, else the merchant's."""
-    known = _read_columns(payment)
-    if not _attributes:
-        return known
-    return (*known, *(_as_column(payment.attributes.get(key), kind=kind) for key, kind in _attributes))
-
-
-def _as_column(value: object, *, kind: Kind) -> str | float | None:
-    """An attribute as a column holds it; a text where a number is declared is not known, as is the other way round."""
-    if kind == "category":
-        return value if isinstance(value, str) else {True: "true", False: "false"}[value] if isinstance(value, bool) else None
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _read_columns(payment: Payment) -> Row:
-    card, customer = payment.card, payment.customer
-    return (
-        payment.payment_id,
-        payment.merchant_id,
-        payment.amount_minor,
-        payment.currency,
-        card.card_id,
-        card.bin,
-        card.network,
-        card.funding,
-        card.issuer,
-        card.issuer_country,
-        payment.mcc,
-        payment.merchant_country,
-        payment.channel,
-        payment.initiator,
-        payment.usage,
-        payment.installments,
-        payment.risk_score,
-        int(card.network_token),
-        (customer.country if customer else None) or card.issuer_country or payment.merchant_country,
-        sca_scope(payment),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,17 +116,24 @@ class LocalTimeFeature(Declared):
 class WindowFeature(Declared):
     """A measure of the answers of an entity that arrived within a window.
 
-    measure  count          answers
-             next_number    answers + 1: the number that the next attempt would have
-             approval_rate  approved share of answers
-             failed_rate    share that never reached the issuer
-             amount_ratio   amount of this payment / mean amount of the answers; missing without answers
+    measure  count           answers
+             next_number     answers + 1: the number that the next attempt would have
+             approval_rate   approved share of answers; declined_rate, failed_rate (never reached the issuer), abandoned_rate likewise
+             amount_ratio    amount of this payment / mean amount of the answers; missing without answers
+             sum, mean       of a number of the answers, `of`: amount_minor or latency_ms; a latency that is not known counts in neither
+             quantile        the `q` quantile of that number, from counts between fixed edges (`spread`), linear between two of them
+             distinct        different values of a column of payment or candidate, or of response_code or reason, at most DISTINCT_MAX;
+                             what is not known is no value; only for an entity with payment_id or card_id, whose answers are few
+    only     count these answers alone: a status, or the reason of a decline
     """
 
     entity: tuple[str, ...]
     measure: Measure
     window_s: int
     tile_s: int
+    of: str | None = None
+    q: float | None = None
+    only: str | None = None
     shrink_to: str | None = None
     strength: float = 20.0
     kind: Kind = "number"
@@ -216,12 +154,15 @@ class LastFeature(Declared):
     """What the last answer of an entity was, or the one `nth` last; missing when fewer arrived within the window.
 
     column  status, response_code  as reported
+            reason                 why it was declined, by its response code; missing unless it was
             approved               1 or 0
             seconds_since          from its arrival to now
             route, authentication  of the candidate that was answered
             same_route             1 when it was answered on the candidate's route, else 0
             amount_minor           amount of its payment
+            latency_ms             whole milliseconds, as reported
     nth     1 the last, 2 the one before it, up to NTH_MAX
+    only    of these answers alone: a status, or the reason of a decline
     """
 
     entity: tuple[str, ...]
@@ -229,11 +170,12 @@ class LastFeature(Declared):
     window_s: int
     tile_s: int
     nth: int = 1
+    only: str | None = None
 
     @property
     def kind(self) -> Kind:
         """Category for codes, number for the rest."""
-        return "category" if self.column in ("status", "response_code", "route", "authentication") else "number"
+        return "category" if self.column in LAST_CATEGORIES else "number"
 
     @property
     def level(self) -> Level:
@@ -246,8 +188,37 @@ class LastFeature(Declared):
         return self.window_s // self.tile_s
 
 
-Feature = ContextFeature | AttributeFeature | LocalTimeFeature | WindowFeature | LastFeature
-FoldedFeature = WindowFeature | LastFeature
+@dataclass(frozen=True, kw_only=True)
+class DecayedFeature(Declared):
+    """A measure of all answers of an entity in which an answer counts half as much with every half-life since its arrival.
+
+    measure  count, or a rate as of `WindowFeature`; 0, or missing, once the last answer is FADES_AFTER half-lives old
+    only     count these answers alone: a status, or the reason of a decline
+    """
+
+    entity: tuple[str, ...]
+    measure: Literal["count", Rate]
+    half_life_s: int
+    only: str | None = None
+    shrink_to: str | None = None
+    strength: float = 20.0
+    kind: Kind = "number"
+
+    @property
+    def level(self) -> Level:
+        """Candidate when a part of the entity is."""
+        return "candidate" if set(self.entity) & set(CANDIDATE_COLUMNS) else "payment"
+
+
+FoldedFeature = WindowFeature | LastFeature | DecayedFeature
+Feature = ContextFeature | AttributeFeature | LocalTimeFeature | FoldedFeature
+
+
+def read_attributes(features: Sequence[Feature]) -> None:
+    """Make columns of the attributes that `features` declare. `honour.features` does this once, before anything reads a payment."""
+    for feature in features:
+        if isinstance(feature, AttributeFeature):
+            read_attribute(feature.key, column=feature.column, kind=feature.kind)
 
 
 @dataclass(frozen=True)
@@ -292,7 +263,7 @@ class Catalogue:
         while pending is not None:
             wanted.add(pending)
             feature = by_name[pending]
-            pending = feature.shrink_to if isinstance(feature, WindowFeature) else None
+            pending = feature.shrink_to if isinstance(feature, WindowFeature | DecayedFeature) else None
         return Catalogue(tuple(feature for feature in self.features if feature.name in wanted))
 
 
@@ -320,7 +291,7 @@ def _problems(features: tuple[Feature, ...]) -> Iterator[tuple[str, str]]:
                 yield feature.name, f"no such {feature.level} column; allowed: {', '.join(columns)}"
         elif isinstance(feature, AttributeFeature):
             yield from ((feature.name, problem) for problem in _attribute_problems(feature))
-        elif isinstance(feature, WindowFeature | LastFeature):
+        elif isinstance(feature, FoldedFeature):
             yield from ((feature.name, problem) for problem in _folded_problems(feature, seen=seen, attributes=attributes))
 
 
@@ -334,14 +305,50 @@ def _attribute_problems(feature: AttributeFeature) -> Iterator[str]:
 
 def _folded_problems(feature: FoldedFeature, *, seen: set[str], attributes: set[str]) -> Iterator[str]:
     columns = {*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS, *attributes}
-    if unknown := [part for part in feature.entity if part not in columns]:
-        yield f"entity part {unknown[0]} is no column; allowed: {', '.join(sorted(columns))}"
+    if unknown := [part for part in feature.entity if part not in columns | set(CLOCK_COLUMNS)]:
+        yield f"entity part {unknown[0]} is no column; allowed: {', '.join(sorted(columns | set(CLOCK_COLUMNS)))}"
+    if feature.only is not None and feature.only not in ONLY:
+        yield f"only is {feature.only!r}; allowed: {', '.join(ONLY)}"
+    match feature:
+        case LastFeature():
+            yield from _length_problems(feature)
+            if not 1 <= feature.nth <= NTH_MAX:
+                yield f"nth is {feature.nth}; allowed: 1, the last, to {NTH_MAX}"
+        case WindowFeature():
+            yield from _length_problems(feature)
+            yield from _measure_problems(feature, columns=columns)
+            yield from _shrink_problems(feature, seen=seen)
+        case DecayedFeature():
+            if feature.half_life_s < 1:
+                yield f"half_life_s is {feature.half_life_s}; allowed: 1 or more seconds"
+            yield from _shrink_problems(feature, seen=seen)
+
+
+def _length_problems(feature: WindowFeature | LastFeature) -> Iterator[str]:
     if feature.tile_s < 1 or feature.window_s < feature.tile_s or feature.window_s % feature.tile_s:
         yield f"a window of {feature.window_s} s is not one or more whole tiles of {feature.tile_s} s"
-    if isinstance(feature, LastFeature) and not 1 <= feature.nth <= NTH_MAX:
-        yield f"nth is {feature.nth}; allowed: 1, the last, to {NTH_MAX}"
-    if isinstance(feature, WindowFeature) and feature.shrink_to is not None:
-        if feature.shrink_to not in seen:
-            yield f"shrinks to {feature.shrink_to}, which is not declared before it"
-        if feature.measure not in ("approval_rate", "failed_rate") or feature.strength <= 0:
-            yield f"measure {feature.measure} with strength {feature.strength} cannot shrink; allowed: a rate with strength above 0"
+
+
+def _measure_problems(feature: WindowFeature, *, columns: set[str]) -> Iterator[str]:
+    match feature.measure:
+        case "sum" | "mean" | "quantile":
+            allowed: tuple[str, ...] = NUMBERS
+        case "distinct":
+            allowed = tuple(sorted({name for name in columns if PAYMENT_COLUMNS.get(name, "text") == "text"} | {"response_code", "reason"}))
+            if not {"payment_id", "card_id"} & set(feature.entity):
+                yield "distinct values are counted for an entity with payment_id or card_id alone"
+        case _:
+            allowed = ()
+    if feature.of not in (allowed or (None,)):
+        yield f"measure {feature.measure} of {feature.of}; allowed: {', '.join(allowed) or 'nothing'}"
+    if (feature.measure == "quantile") != (feature.q is not None) or not 0.0 < (feature.q or 0.5) < 1.0:
+        yield f"measure {feature.measure} with q {feature.q}; a quantile needs one above 0 and below 1, nothing else has one"
+
+
+def _shrink_problems(feature: WindowFeature | DecayedFeature, *, seen: set[str]) -> Iterator[str]:
+    if feature.shrink_to is None:
+        return
+    if feature.shrink_to not in seen:
+        yield f"shrinks to {feature.shrink_to}, which is not declared before it"
+    if feature.measure not in RATES or feature.strength <= 0:
+        yield f"measure {feature.measure} with strength {feature.strength} cannot shrink; allowed: a rate with strength above 0"

@@ -7,15 +7,16 @@ entity of each candidate, then a line for each feature. Asking in a loop over de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from honour.features.columns import CANDIDATE_COLUMNS, CLOCK_COLUMNS, PAYMENT_COLUMNS
+from honour.features.group import Group, TableKey, groups, is_folded, sums_of, table_key
 from honour.features.local_time import local_time
 from honour.features.view import (
-    CANDIDATE_COLUMNS,
-    PAYMENT_COLUMNS,
     AttributeFeature,
     Catalogue,
     ContextFeature,
+    DecayedFeature,
     Feature,
     FoldedFeature,
     LastFeature,
@@ -23,50 +24,14 @@ from honour.features.view import (
     WindowFeature,
 )
 
-SUMS = ("approved", "failed", "amount_minor")
-"""What a table may add up over answers, in the order in which it is folded."""
-_SUM_OF = {"approval_rate": "approved", "failed_rate": "failed", "amount_ratio": "amount_minor"}
 _LOCAL = ("hour", "weekday", "day_of_month")
-
-
-class Group(NamedTuple):
-    """Features of one entity in tiles of one size: they share a table.
-
-    sums     what the table adds up
-    windows  each length in tiles, with the sums that are asked over it
-    n_last   how many of its last answers are asked for
-    """
-
-    entity: tuple[str, ...]
-    tile_s: int
-    sums: tuple[str, ...]
-    windows: tuple[tuple[int, tuple[str, ...]], ...]
-    n_last: int
-
-    @property
-    def key(self) -> tuple[tuple[str, ...], int]:
-        """What makes it one table."""
-        return self.entity, self.tile_s
-
-    def places(self) -> list[tuple[int, tuple[int, ...]]]:
-        """Windows with the places of their sums in `sums`."""
-        return [(tiles, tuple(self.sums.index(name) for name in names)) for tiles, names in self.windows]
-
-
-def groups(catalogue: Catalogue) -> list[Group]:
-    """Every table that the features of a catalogue need, in the order of first use."""
-    asked: dict[tuple[tuple[str, ...], int], list[FoldedFeature]] = {}
-    for feature in catalogue.features:
-        if isinstance(feature, WindowFeature | LastFeature):
-            asked.setdefault((feature.entity, feature.tile_s), []).append(feature)
-    return [_group(entity, tile_s, features) for (entity, tile_s), features in asked.items()]
 
 
 def written(catalogue: Catalogue) -> Callable[..., Any]:
     """A function (gets, sees) -> (payment row, candidates, now_us) -> (payment values, values of each candidate).
 
     gets  of each group, from the key of an entity to what the table holds of it, or None
-    sees  of each group, from that and the tile of now to the counts and sums of the group's windows
+    sees  of each group, from that and the moment of now to what the group's features are made of
     """
     scope: dict[str, Any] = {"local_time": local_time}
     exec(compile(source(catalogue), "<features>", "exec"), scope)  # The text is made here, of a checked catalogue.
@@ -79,21 +44,25 @@ def source(catalogue: Catalogue) -> str:
     tables = groups(catalogue)
     place = {feature.name: at for at, feature in enumerate(catalogue.features)}
     numbered = range(len(tables))
+    tiled = sorted({table.key.step_s for table in tables if table.key.kind != "decayed"})
     lines = [
         "def bound(gets, sees):",
         f"    [{_list(f'get{at}' for at in numbered)}] = gets",
         f"    [{_list(f'see{at}' for at in numbered)}] = sees",
         "    def as_of(paid, candidates, now_us):",
         f"        {_list(_column(name) for name in PAYMENT_COLUMNS)} = paid",
-        *(f"        tile{tile_s} = now_us // {tile_s * 1_000_000}" for tile_s in sorted({table.tile_s for table in tables})),
+        *(f"        tile{tile_s} = now_us // {tile_s * 1_000_000}" for tile_s in tiled),
     ]
-    if any(isinstance(feature, LocalTimeFeature) for feature in catalogue.features):
+    by_clock = any(set(table.key.entity) & set(CLOCK_COLUMNS) for table in tables)
+    if by_clock or any(isinstance(feature, LocalTimeFeature) for feature in catalogue.features):
         lines.append(f"        {_list(_LOCAL)} = local_time({_column('shopper_country')}, at_us=now_us)")
+    if by_clock:
+        lines.append(f"        {_column('local_hour_of_week')} = 24 * weekday + hour")
     lines += (f"        {line}" for line in _body(catalogue.payment, tables, place, seen=set()))
     lines += ["        served = []", f"        for {_list(_column(name) for name in CANDIDATE_COLUMNS)} in candidates:"]
-    looked = {table.key for table in tables if not set(table.entity) & set(CANDIDATE_COLUMNS)}
-    asked = {(feature.entity, feature.tile_s) for feature in catalogue.payment if isinstance(feature, WindowFeature | LastFeature)}
-    lines += (f"            {line}" for line in _body(catalogue.candidate, tables, place, seen=looked & asked))
+    of_payment = {table.key for table in tables if not set(table.key.entity) & set(CANDIDATE_COLUMNS)}
+    asked = {table_key(feature) for feature in catalogue.payment if is_folded(feature)}
+    lines += (f"            {line}" for line in _body(catalogue.candidate, tables, place, seen=of_payment & asked))
     split = len(catalogue.payment)
     lines += [
         f"            served.append(({_list(f'v{at}' for at in range(split, len(place)))}))",
@@ -103,21 +72,7 @@ def source(catalogue: Catalogue) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _group(entity: tuple[str, ...], tile_s: int, features: Sequence[FoldedFeature]) -> Group:
-    over: dict[int, set[str]] = {}
-    for feature in features:
-        summed = over.setdefault(feature.tiles, set())
-        if isinstance(feature, WindowFeature) and feature.measure in _SUM_OF:
-            summed.add(_SUM_OF[feature.measure])
-    windows = tuple((tiles, tuple(name for name in SUMS if name in summed)) for tiles, summed in over.items())
-    sums = tuple(name for name in SUMS if any(name in names for _, names in windows))
-    n_last = max((feature.nth for feature in features if isinstance(feature, LastFeature)), default=0)
-    return Group(entity, tile_s, sums, windows, n_last)
-
-
-def _body(
-    features: Sequence[Feature], tables: Sequence[Group], place: dict[str, int], *, seen: set[tuple[tuple[str, ...], int]]
-) -> Iterator[str]:
+def _body(features: Sequence[Feature], tables: Sequence[Group], place: dict[str, int], *, seen: set[TableKey]) -> Iterator[str]:
     """A line for each feature, after the look at its entity unless that is in `seen`."""
     for feature in features:
         at = place[feature.name]
@@ -127,37 +82,55 @@ def _body(
         elif isinstance(feature, LocalTimeFeature):
             yield f"v{at} = {feature.part}"
         else:
-            number = next(n for n, table in enumerate(tables) if table.key == (feature.entity, feature.tile_s))
-            if tables[number].key not in seen:
-                seen = {*seen, tables[number].key}
+            key = table_key(feature)
+            number = next(n for n, table in enumerate(tables) if table.key == key)
+            if key not in seen:
+                seen = {*seen, key}
                 yield from _look(tables[number], number)
             yield f"v{at} = {_value(feature, tables[number], number, place)}"
 
 
 def _look(table: Group, number: int) -> Iterator[str]:
-    """Counts and sums of every window of one entity; nothing is known of one that was never answered."""
-    seen = [name for at, (_, sums) in enumerate(table.windows) for name in (f"n{number}_{at}", *(f"{one}{number}_{at}" for one in sums))]
-    key = [_column(part) for part in table.entity]
-    tile = f"tile{table.tile_s}"
+    """What the features of one entity are made of; nothing is known of one that was never answered."""
+    names = _names(table, number)
+    key = [_column(part) for part in table.key.entity]
+    moment = "now_us" if table.key.kind == "decayed" else f"tile{table.key.step_s}"
     yield f"ring = get{number}({key[0] if len(key) == 1 else f'({_list(key)})'})"
     yield "if ring is None:"
-    yield f"    {' = '.join(seen)} = 0"
+    yield f"    {' = '.join(names)} = {'None' if table.key.kind == 'quantile' else '0'}"
     yield "else:"
-    yield f"    {_list(seen)} = ring.seen if ring.seen_at == {tile} else see{number}(ring, {tile})"
+    yield f"    {_list(names)} = ring.seen if ring.seen_at == {moment} else see{number}(ring, {moment})"
     if table.n_last:
         yield f"    last{number} = ring.last"
 
 
+def _names(table: Group, number: int) -> list[str]:
+    """Names of what `see` gives, in its order."""
+    if table.key.kind in ("distinct", "quantile"):
+        return [f"x{number}_{at}" for at, _ in enumerate(table.asked)]
+    if table.key.kind == "decayed":
+        return [f"n{number}_0", *(f"{one}{number}_0" for one in table.sums)]
+    return [name for at, (_, sums) in enumerate(table.windows) for name in (f"n{number}_{at}", *(f"{one}{number}_{at}" for one in sums))]
+
+
 def _value(feature: FoldedFeature, table: Group, number: int, place: dict[str, int]) -> str:
-    at = next(at for at, (tiles, _) in enumerate(table.windows) if tiles == feature.tiles)
+    if isinstance(feature, WindowFeature) and feature.measure in ("distinct", "quantile"):
+        return f"x{number}_{table.asked.index((feature.tiles, feature.q or 0.0))}"
+    at = 0 if isinstance(feature, DecayedFeature) else [tiles for tiles, _ in table.windows].index(feature.tiles)
     n = f"n{number}_{at}"
     if isinstance(feature, LastFeature):
         return f"{_of_last(feature.column, f'last{number}[{feature.nth - 1}]')} if {n} >= {feature.nth} else None"
-    if feature.measure in ("count", "next_number"):
-        return f"{n} + 1" if feature.measure == "next_number" else n
-    total = f"{_SUM_OF[feature.measure]}{number}_{at}"
-    if feature.measure == "amount_ratio":
-        return f"{_column('amount_minor')} / ({total} / {n}) if {n} and {total} else None"
+    total, *known = [f"{name}{number}_{at}" for name in sums_of(feature)] or [n]
+    match feature.measure:
+        case "count" | "sum":
+            return total
+        case "next_number":
+            return f"{n} + 1"
+        case "amount_ratio":
+            return f"{_column('amount_minor')} / ({total} / {n}) if {n} and {total} else None"
+        case "mean":
+            n = known[0] if known else n
+            return f"{total} / {n} if {n} else None"
     alone = f"{total} / {n} if {n} else None"
     if feature.shrink_to is None:
         return alone

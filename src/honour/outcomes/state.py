@@ -81,7 +81,14 @@ class State:
             if isinstance(answer, Attempt):
                 self.retries.reserve(payment, attempt=name, arrived_us=arrived_us)
             return
-        self.features.update(payment, candidate, status=answer.status, response_code=answer.response_code, arrived_us=arrived_us)
+        self.features.update(
+            payment,
+            candidate,
+            status=answer.status,
+            response_code=answer.response_code,
+            arrived_us=arrived_us,
+            latency_ms=answer.latency_ms,
+        )
         self.retries.update(
             payment,
             candidate=candidate,
