@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,8 @@ REWRITES_GOLDEN = os.environ.get("HONOUR_GOLDEN") == "write"
 
 # The checks under scripts/ are tested like any other code.
 sys.path.insert(0, str(REPOSITORY / "scripts"))
+# Real servers that tests of several folders start.
+sys.path.insert(0, str(REPOSITORY / "tests"))
 
 # Examples repeat in CI, so that a red run is red again; by hand they wander, so that new cases are found.
 # No deadline anywhere: a slow machine is not a wrong answer.
@@ -31,6 +34,16 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no folder ../shared/data beside the repository")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def real_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL server (`real_postgres.RealPostgres`), one for each process of tests; who kills it starts it again."""
+    from real_postgres import RealPostgres
+
+    server = RealPostgres(tmp_path_factory.mktemp("postgres") / "data")
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from honour.records.instant import from_us, to_us
 from honour.records.route import Merchant, Route
 from honour.records.settings import DataSettings, Settings
 from honour.release.bundle import Bundle, load_bundle, write_bundle
+from honour.stores.opening import data_of, open_log
 from honour.stores.port import EventLog
-from honour.stores.sqlite import sqlite_log
 from honour.stores.tabular import read_attempts
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class DataDir:
     @contextmanager
     def log(self, *, read_only: bool = True) -> Iterator[EventLog]:
         """The event log, closed afterwards."""
-        log = sqlite_log(self.events, read_only=read_only)
+        log = open_log(data_of(self.path), read_only=read_only)
         try:
             yield log
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from honour.errors import Contradiction, LogUnavailable
@@ -16,13 +16,22 @@ from honour.records.instant import from_us
 from honour.records.payment import Card, Payment
 from honour.records.settings import Settings
 from honour.stores.memory import MemoryLog
+from honour.stores.opening import postgres_log
 from honour.stores.port import EventLog
 from honour.stores.sqlite import sqlite_log
+from real_postgres import RealPostgres
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
-    made: EventLog = MemoryLog() if request.param == "memory" else sqlite_log(tmp_path / "events.db")
+    made: EventLog
+    match request.param:
+        case "memory":
+            made = MemoryLog()
+        case "sqlite":
+            made = sqlite_log(tmp_path / "events.db")
+        case _:
+            made = postgres_log(request.getfixturevalue("real_postgres").new_address(), limit_s=10.0)
     yield made
     made.close()
 
@@ -128,10 +137,17 @@ class TestEventLog:
         log.close()
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 50), st.booleans()), max_size=30))
-def test_both_logs_hold_the_same_after_the_same_calls(tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[int, int, bool]]) -> None:
-    logs: list[EventLog] = [MemoryLog(), sqlite_log(tmp_path_factory.mktemp("log") / "events.db")]
-    told: list[list[object]] = [[], []]
+def test_all_logs_hold_the_same_after_the_same_calls(
+    tmp_path_factory: pytest.TempPathFactory, real_postgres: RealPostgres, calls: list[tuple[int, int, bool]]
+) -> None:
+    logs: list[EventLog] = [
+        MemoryLog(),
+        sqlite_log(tmp_path_factory.mktemp("log") / "events.db"),
+        postgres_log(real_postgres.new_address(), limit_s=10.0),
+    ]
+    told: list[list[object]] = [[], [], []]
     for log, said in zip(logs, told, strict=True):
         for number, arrived_us, in_bulk in calls:
             try:
@@ -143,4 +159,4 @@ def test_both_logs_hold_the_same_after_the_same_calls(tmp_path_factory: pytest.T
                 said.append(str(error))
         said += list(log.read())
         log.close()
-    assert told[0] == told[1]
+    assert told[0] == told[1] == told[2]

@@ -164,8 +164,8 @@ class _NeverSure(MemoryLog):
         super().__init__()
         self.unsure: list[tuple[Future[LoggedEvent], LoggedEvent]] = []
 
-    def append(self, event: Event, *, arrived_us: int) -> Future[LoggedEvent]:
-        sure = super().append(event, arrived_us=arrived_us).result()
+    def append(self, event: Event, *, arrived_us: int, is_new: bool = False) -> Future[LoggedEvent]:
+        sure = super().append(event, arrived_us=arrived_us, is_new=is_new).result()
         unsure: Future[LoggedEvent] = Future()
         self.unsure.append((unsure, sure))
         return unsure

@@ -54,7 +54,7 @@ def test_a_full_disk_is_a_503_and_what_was_acknowledged_stays(log: SharedLog, ro
         assert (await client.get("/healthz")).status_code == 200
         assert "honour_ready 0.0" in (await client.get("/metrics")).text
 
-        upkeep = Upkeep(service, snapshots=tmp_path / "snapshots", config=None, load=None, log_file=None)
+        upkeep = Upkeep(service, snapshots=tmp_path / "snapshots", config=None, load=None, data=None)
         assert not await upkeep.mend()  # Still full.
         assert (await client.get("/readyz")).status_code == 503
         assert _decided(log) == sorted(kept)
@@ -82,7 +82,7 @@ def test_a_retry_after_the_disk_was_full_has_the_effect_once(log: SharedLog, row
         lost = {"decision_id": kept[-1], "status": "declined"}
         assert (await client.post("/v1/outcomes", json=lost)).status_code == 503
         rows.bytes_max = None
-        await Upkeep(service, snapshots=tmp_path / "snapshots", config=None, load=None, log_file=None).look()
+        await Upkeep(service, snapshots=tmp_path / "snapshots", config=None, load=None, data=None).look()
         answers = [await client.post("/v1/outcomes", json=lost) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200] * 3
 
@@ -97,8 +97,8 @@ class Held(MemoryLog):
         super().__init__()
         self.waiting: list[tuple[Future[LoggedEvent], LoggedEvent]] = []
 
-    def append(self, event: Any, *, arrived_us: int) -> Future[LoggedEvent]:
-        logged = super().append(event, arrived_us=arrived_us).result()
+    def append(self, event: Any, *, arrived_us: int, is_new: bool = False) -> Future[LoggedEvent]:
+        logged = super().append(event, arrived_us=arrived_us, is_new=is_new).result()
         future: Future[LoggedEvent] = Future()
         self.waiting.append((future, logged))
         return future
@@ -110,7 +110,7 @@ def test_a_snapshot_is_written_only_when_its_last_event_is_durable(tmp_path: Pat
     service.engine.take_settings(service.engine.settings)
 
     async def go(is_lost: bool) -> list[Path]:
-        upkeep = Upkeep(service, snapshots=tmp_path, config=None, load=None, log_file=None)
+        upkeep = Upkeep(service, snapshots=tmp_path, config=None, load=None, data=None)
         writing = asyncio.create_task(upkeep._snapshot())
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -42,7 +42,7 @@ folder, beside = Path(sys.argv[1]), sys.argv[2] == "beside"
 settings = msgspec.structs.replace(SETTINGS, data=DataSettings(dir=str(folder), snapshot_every=50))
 log = sqlite_log(folder / "events.db")
 engine = Engine(settings, log=log, state=restore(log, snapshots=folder / "snapshots"), model=Fixed(), bundle_id="bdl_test")
-serve(engine, snapshots=folder / "snapshots", host="127.0.0.1", port=0, log_file=folder / "events.db" if beside else None)
+serve(engine, snapshots=folder / "snapshots", host="127.0.0.1", port=0, data=settings.data if beside else None)
 """
 
 

@@ -21,9 +21,10 @@ import pytest
 from shop import payment
 
 from honour.records.event import DecisionMade, LoggedEvent, OutcomeReported
+from honour.records.settings import DataSettings
 from honour.serving.recovery import restore
+from honour.stores.opening import open_log
 from honour.stores.port import EventLog
-from honour.stores.sqlite import sqlite_log
 
 pytestmark = pytest.mark.slow
 
@@ -39,15 +40,16 @@ from honour.records.settings import DataSettings
 from honour.serving.hot_path import Engine
 from honour.serving.recovery import restore
 from honour.serving.server import serve
-from honour.stores.sqlite import sqlite_log
+from honour.stores.opening import open_log
 
-folder = Path(sys.argv[1])
+folder, log_at = Path(sys.argv[1]), sys.argv[3] or None
 # Whether an answer is in time on a busy machine is not asked here; that it is right is.
 serving = msgspec.structs.replace(SETTINGS.serving, deadline_ms=60_000, queue_delay_ms=60_000)
-settings = msgspec.structs.replace(SETTINGS, data=DataSettings(dir=str(folder), snapshot_every=400), serving=serving)
-log = sqlite_log(folder / "events.db")
+data = DataSettings(dir=str(folder), log=log_at, log_timeout_ms=10_000, snapshot_every=400)
+settings = msgspec.structs.replace(SETTINGS, data=data, serving=serving)
+log = open_log(settings.data)
 engine = Engine(settings, log=log, state=restore(log, snapshots=folder / "snapshots"), model=Fixed(), bundle_id="bdl_test")
-serve(engine, snapshots=folder / "snapshots", host="127.0.0.1", port=0, log_file=folder / "events.db")
+serve(engine, snapshots=folder / "snapshots", host="127.0.0.1", port=0, data=settings.data)
 Path(sys.argv[2]).write_bytes(engine.state.to_bytes())
 """
 
@@ -55,10 +57,10 @@ Path(sys.argv[2]).write_bytes(engine.state.to_bytes())
 class Server:
     """A server process, its address, and the file that gets its state when it is asked to stop."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.state = folder / f"{name}.state"
+    def __init__(self, data: DataSettings, name: str) -> None:
+        self.state = Path(data.dir) / f"{name}.state"
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(SOURCE), str(TESTS)))}
-        command = [sys.executable, "-c", SERVER, str(folder), str(self.state)]
+        command = [sys.executable, "-c", SERVER, data.dir, str(self.state), data.log or ""]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def started(self) -> Server:
@@ -77,31 +79,40 @@ class Server:
         self.process.stdout.close()
 
 
+@pytest.fixture
+def data(request: pytest.FixtureRequest, tmp_path: Path) -> DataSettings:
+    """Where the log of the servers is: in a file, unless a test says otherwise."""
+    if getattr(request, "param", "file") == "file":
+        return DataSettings(dir=str(tmp_path))
+    return DataSettings(dir=str(tmp_path), log=request.getfixturevalue("real_postgres").new_address(), log_timeout_ms=10_000)
+
+
 @contextmanager
-def servers(folder: Path, n: int) -> Iterator[list[Server]]:
-    """Servers on the log in the folder."""
+def servers(data: DataSettings, n: int) -> Iterator[list[Server]]:
+    """Servers on one log."""
     with ExitStack() as stack:
-        made = [Server(folder, f"server_{number}") for number in range(n)]
+        made = [Server(data, f"server_{number}") for number in range(n)]
         for server in made:
             stack.callback(server.close)
         yield [server.started() for server in made]
 
 
-def test_of_requests_at_several_servers_at_once_as_many_attempts_are_given_as_the_network_allows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", ["file", "postgres"], indirect=True)
+def test_of_requests_at_several_servers_at_once_as_many_attempts_are_given_as_the_network_allows(data: DataSettings) -> None:
     cards = [f"crd_{number}" for number in range(8)]
     asked = [(card, number) for number in range(50) for card in cards]
     random.Random(3).shuffle(asked)
-    with servers(tmp_path, 2) as both, ThreadPoolExecutor(16) as callers:
+    with servers(data, 2) as both, ThreadPoolExecutor(16) as callers:
         answers = list(callers.map(lambda at: _decide(both[at % 2], f"pay_{asked[at][0]}_{asked[at][1]}", asked[at][0]), range(len(asked))))
     assert sum(answer["action"] == "attempt" for answer in answers) == VISA_LIMIT * len(cards)
-    given = _given(tmp_path)
+    given = _given(data)
     assert given == dict.fromkeys(cards, VISA_LIMIT)
     assert {answer["reason"]["code"] for answer in answers if answer["action"] == "stop"} == {"network_retry_limit"}
 
 
-def test_of_two_servers_that_race_for_the_last_permitted_attempt_one_gets_it(tmp_path: Path) -> None:
+def test_of_two_servers_that_race_for_the_last_permitted_attempt_one_gets_it(data: DataSettings) -> None:
     cards = [f"crd_{number}" for number in range(25)]
-    with servers(tmp_path, 2) as both, ThreadPoolExecutor(2) as callers:
+    with servers(data, 2) as both, ThreadPoolExecutor(2) as callers:
         for card in cards:
             for number in range(VISA_LIMIT - 1):
                 _decide(both[number % 2], f"pay_{card}_{number}", card)
@@ -113,11 +124,11 @@ def test_of_two_servers_that_race_for_the_last_permitted_attempt_one_gets_it(tmp
 
             actions = sorted(answer["action"] for answer in callers.map(race, range(2)))
             assert actions == ["attempt", "stop"]
-    assert _given(tmp_path) == dict.fromkeys(cards, VISA_LIMIT)
+    assert _given(data) == dict.fromkeys(cards, VISA_LIMIT)
 
 
-def test_a_payment_asked_about_at_another_server_gets_the_same_bytes_and_may_be_reported_there(tmp_path: Path) -> None:
-    with servers(tmp_path, 2) as (one, other):
+def test_a_payment_asked_about_at_another_server_gets_the_same_bytes_and_may_be_reported_there(data: DataSettings) -> None:
+    with servers(data, 2) as (one, other):
         for number in range(30):
             body = {"payment": payment(f"pay_{number}", card={"card_id": f"crd_{number}", "bin": "411111", "network": "visa"})}
             first = one.client.post("/v1/decisions", json=body)
@@ -128,12 +139,12 @@ def test_a_payment_asked_about_at_another_server_gets_the_same_bytes_and_may_be_
             assert one.client.post("/v1/outcomes", json=said).content == told.content
             assert one.client.post("/v1/outcomes", json={**said, "status": "approved"}).status_code == 409
             assert one.client.post("/v1/decisions", json=body).json()["attempt_number"] == 2
-    counted = [one.event.outcome.decision_id for one in _events(tmp_path) if isinstance(one.event, OutcomeReported)]
+    counted = [one.event.outcome.decision_id for one in _events(data) if isinstance(one.event, OutcomeReported)]
     assert len(counted) == len(set(counted)) == 30
 
 
-def test_each_server_ends_with_the_fold_of_the_whole_log(tmp_path: Path) -> None:
-    with servers(tmp_path, 2) as both:
+def test_each_server_ends_with_the_fold_of_the_whole_log(data: DataSettings) -> None:
+    with servers(data, 2) as both:
         _load(both, n=150, seed=5)
         for server in both:
             _until_followed(server, n=int(_metric(both[0], "honour_log_events")))
@@ -142,19 +153,20 @@ def test_each_server_ends_with_the_fold_of_the_whole_log(tmp_path: Path) -> None
         assert [server.process.wait(timeout=60) for server in both] == [0, 0]
         states = [server.state.read_bytes() for server in both]
     assert states[0] == states[1]
-    log = sqlite_log(tmp_path / "events.db", read_only=True)
+    log = open_log(data, read_only=True)
     assert states[0] == restore(log).to_bytes()
-    assert restore(log, snapshots=tmp_path / "snapshots").to_bytes() == states[0]
+    assert restore(log, snapshots=Path(data.dir) / "snapshots").to_bytes() == states[0]
     log.close()
-    assert list((tmp_path / "snapshots").glob("*.snapshot"))
+    assert list((Path(data.dir) / "snapshots").glob("*.snapshot"))
 
 
-def test_when_a_server_is_killed_the_others_go_on_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", ["file", "postgres"], indirect=True)
+def test_when_a_server_is_killed_the_others_go_on_and_nothing_acknowledged_is_lost(data: DataSettings) -> None:
     dice = random.Random(11)
-    with servers(tmp_path, 1) as (survivor,):
+    with servers(data, 1) as (survivor,):
         kept: dict[str, bytes] = {}
-        for part in range(4):
-            with servers(tmp_path, 1) as (victim,):
+        for part in range(3):
+            with servers(data, 1) as (victim,):
                 end = threading.Timer(dice.uniform(0.3, 1.0), victim.process.kill)
                 end.start()
                 kept |= _load([survivor, victim], n=400, seed=part)
@@ -162,12 +174,12 @@ def test_when_a_server_is_killed_the_others_go_on_and_nothing_acknowledged_is_lo
                 victim.process.wait()
             assert survivor.client.get("/readyz").status_code == 200
             kept |= _load([survivor], n=10, seed=100 + part)
-    events = _events(tmp_path)
+    events = _events(data)
     assert [one.seq for one in events] == list(range(1, len(events) + 1))
     by_id = {one.event.decision.decision_id for one in events if isinstance(one.event, DecisionMade)}
     assert kept.keys() <= by_id
     assert len(kept) > 400
-    assert max(_given(tmp_path).values()) <= VISA_LIMIT
+    assert max(_given(data).values()) <= VISA_LIMIT
 
 
 def _load(at: list[Server], *, n: int, seed: int) -> dict[str, bytes]:
@@ -216,18 +228,18 @@ def _metric(server: Server, name: str) -> float:
     return float(found.group(1))
 
 
-def _events(folder: Path) -> list[LoggedEvent]:
-    log: EventLog = sqlite_log(folder / "events.db", read_only=True)
+def _events(data: DataSettings) -> list[LoggedEvent]:
+    log: EventLog = open_log(data, read_only=True)
     try:
         return list(log.read())
     finally:
         log.close()
 
 
-def _given(folder: Path) -> dict[str, int]:
+def _given(data: DataSettings) -> dict[str, int]:
     """Attempts given to each card, counted from the log alone; the network counts them by card, merchant and amount."""
     given: dict[str, int] = defaultdict(int)
-    for one in _events(folder):
+    for one in _events(data):
         if isinstance(one.event, DecisionMade) and one.event.decision.action == "attempt":
             given[one.event.payment.card.card_id] += 1
     return given

@@ -10,6 +10,9 @@ from honour.records.attempt import Attempt
 from honour.records.event import AttemptReported, Event
 from honour.records.instant import from_us
 from honour.records.payment import Card, Payment
+from honour.stores.opening import postgres_log
+from honour.stores.shared_log import SharedLog
+from honour.stores.sqlite import sqlite_log
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -32,8 +35,9 @@ APPENDER = (
     + """
 import sys, threading, itertools
 from pathlib import Path
+from honour.stores.opening import postgres_log
 from honour.stores.sqlite import sqlite_log
-log = sqlite_log(Path(sys.argv[1]))
+log = postgres_log(sys.argv[1], limit_s=10.0) if "://" in sys.argv[1] else sqlite_log(Path(sys.argv[1]))
 numbers, lock = itertools.count(log.last_seq), threading.Lock()
 def go():
     while True:
@@ -48,6 +52,11 @@ for _ in range(8):
 threading.Event().wait()
 """
 )
+
+
+def opened(where: str) -> SharedLog:
+    """The log in a file or at an address, to append."""
+    return postgres_log(where, limit_s=10.0) if "://" in where else sqlite_log(Path(where))
 
 
 def attempt(name: object, *, note: str = "") -> Event:

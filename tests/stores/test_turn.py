@@ -5,17 +5,25 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from log_kit import APPENDER, attempt, line_of, python
+import pytest
+from log_kit import APPENDER, attempt, line_of, opened, python
 
 from honour.records.event import AttemptReported
-from honour.stores.sqlite import sqlite_log
 
 
-def test_processes_append_in_turn_and_one_that_is_killed_holds_nobody_up(tmp_path: Path) -> None:
-    path = tmp_path / "events.db"
-    processes = [python(APPENDER, path, name) for name in ("first", "second")]
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A file or an address, for `opened`."""
+    if request.param == "sqlite":
+        return str(tmp_path / "events.db")
+    address: str = request.getfixturevalue("real_postgres").new_address()
+    return address
+
+
+def test_processes_append_in_turn_and_one_that_is_killed_holds_nobody_up(where: str) -> None:
+    processes = [python(APPENDER, where, name) for name in ("first", "second")]
     told = [line_of(process) for process in processes]
-    log = sqlite_log(path)
+    log = opened(where)
     mine = [log.append(attempt(f"mine_{number}"), arrived_us=1).result().seq for number in range(50)]
     for process in processes:
         process.kill()
@@ -31,8 +39,8 @@ def test_processes_append_in_turn_and_one_that_is_killed_holds_nobody_up(tmp_pat
     assert set(mine) <= set(by_seq)
 
 
-def test_in_a_turn_the_end_of_the_log_is_known_and_nobody_else_appends(tmp_path: Path) -> None:
-    one, other = sqlite_log(tmp_path / "events.db"), sqlite_log(tmp_path / "events.db")
+def test_in_a_turn_the_end_of_the_log_is_known_and_nobody_else_appends(where: str) -> None:
+    one, other = opened(where), opened(where)
     one.append(attempt(1), arrived_us=7).result()
     assert other.last_seq == 0
     assert other.take_turn()
@@ -50,8 +58,8 @@ def test_in_a_turn_the_end_of_the_log_is_known_and_nobody_else_appends(tmp_path:
     other.close()
 
 
-def test_one_who_appends_without_a_pause_lets_others_have_their_turn(tmp_path: Path) -> None:
-    one, other, is_over = sqlite_log(tmp_path / "events.db"), sqlite_log(tmp_path / "events.db"), threading.Event()
+def test_one_who_appends_without_a_pause_lets_others_have_their_turn(where: str) -> None:
+    one, other, is_over = opened(where), opened(where), threading.Event()
 
     def go() -> None:
         for number in range(100_000):
@@ -69,8 +77,8 @@ def test_one_who_appends_without_a_pause_lets_others_have_their_turn(tmp_path: P
     other.close()
 
 
-def test_one_process_leads_until_it_ends(tmp_path: Path) -> None:
-    one, other = sqlite_log(tmp_path / "events.db"), sqlite_log(tmp_path / "events.db")
+def test_one_process_leads_until_it_ends(where: str) -> None:
+    one, other = opened(where), opened(where)
     assert (one.leads(), other.leads(), one.leads()) == (True, False, True)
     one.close()
     assert (one.leads(), other.leads()) == (False, True)

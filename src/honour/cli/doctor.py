@@ -16,11 +16,11 @@ from honour import __version__
 from honour.cli.settings import load_settings
 from honour.errors import HonourError
 from honour.outcomes.state import STATE_SCHEMA
-from honour.records.settings import Settings
+from honour.records.settings import DataSettings, Settings
 from honour.release.bundle import load_bundle
 from honour.serving.recovery import restore
+from honour.stores.opening import EVENTS, open_log
 from honour.stores.snapshot import read_snapshot
-from honour.stores.sqlite import sqlite_log
 
 ROOM_MIN_BYTES = 1_000_000_000
 CODES_SHOWN = 5
@@ -48,8 +48,8 @@ def examine(config: Path | None, *, data_dir: Path | None) -> list[Finding]:
     )
     findings.append(Finding(what="routes", ok=bool(settings.routes), detail=_routes(settings)))
     findings.append(_checked("data folder", lambda: _room(Path(settings.data.dir))))
-    findings.append(_checked("event log", lambda: _log(Path(settings.data.dir))))
-    findings.append(_checked("codes", lambda: _codes(Path(settings.data.dir))))
+    findings.append(_checked("event log", lambda: _log(settings.data)))
+    findings.append(_checked("codes", lambda: _codes(settings.data)))
     findings.append(_checked("bundle", lambda: _bundle(Path(settings.data.dir) / "bundle")))
     return findings
 
@@ -83,14 +83,14 @@ def _room(folder: Path) -> str:
     return f"{folder}: {free / 1e9:.0f} GB free"
 
 
-def _log(folder: Path) -> str:
-    path = folder / "events.db"
-    if not path.exists():
+def _log(data: DataSettings) -> str:
+    path = Path(data.dir) / EVENTS
+    if data.log is None and not path.exists():
         return f"none yet at {path}"
-    log = sqlite_log(path, read_only=True)
+    log = open_log(data, read_only=True)
     try:
         n_read = sum(1 for _ in log.read())
-        found = read_snapshot(folder / "snapshots", schema=STATE_SCHEMA, seq_max=log.last_seq)
+        found = read_snapshot(Path(data.dir) / "snapshots", schema=STATE_SCHEMA, seq_max=log.last_seq)
     finally:
         log.close()
     newest = f"newest sound snapshot at {found.seq}" if found else "no snapshot"
@@ -98,14 +98,13 @@ def _log(folder: Path) -> str:
     return f"{n_read} events read, all sound; {newest}{passed_over}"
 
 
-def _codes(folder: Path) -> str:
+def _codes(data: DataSettings) -> str:
     """Codes of answers that no table knows: nothing is broken by them, but nothing is learned from them either."""
-    path = folder / "events.db"
-    if not path.exists():
+    if data.log is None and not (Path(data.dir) / EVENTS).exists():
         return "none reported yet"
-    log = sqlite_log(path, read_only=True)
+    log = open_log(data, read_only=True)
     try:
-        unknown = restore(log, snapshots=folder / "snapshots").retries.unknown
+        unknown = restore(log, snapshots=Path(data.dir) / "snapshots").retries.unknown
     finally:
         log.close()
     if not unknown:

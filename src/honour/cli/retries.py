@@ -13,7 +13,7 @@ from honour.records.instant import to_us
 from honour.serving import start
 from honour.serving.due import LISTED, listed
 from honour.serving.recovery import restore
-from honour.stores.sqlite import sqlite_log
+from honour.stores.opening import EVENTS, data_of, open_log
 
 app = typer.Typer(no_args_is_help=True, help="Retries that wait for their instant.")
 
@@ -29,11 +29,11 @@ def due(
 
     Ask with POST /v1/decisions; a payment leaves the list with its next decision, or when it is approved.
     """
-    file = data / start.EVENTS
-    if not file.exists():
+    where, file = data_of(data), data / EVENTS
+    if where.log is None and not file.exists():
         raise BadInput(f"{file}: no event log. Name the data folder of the server with --data.", path="--data")
     before = datetime.now(tz=UTC) if before is None else before if before.tzinfo else before.replace(tzinfo=UTC)
-    log = sqlite_log(file, read_only=True)
+    log = open_log(where, read_only=True)
     try:
         with show.progress() as step:
             found = listed(restore(log, snapshots=data / start.SNAPSHOTS, step=step).due, before_us=to_us(before), after=None, n_max=limit)

@@ -19,6 +19,7 @@ from honour.features.catalogue import OWN_FILES
 from honour.records.domain import COUNTRIES, CURRENCIES
 from honour.records.route import Merchant
 from honour.records.settings import Settings
+from honour.stores.postgres import name_of
 
 PREFIX = "HONOUR_"
 WEBHOOK_SECRET_MIN = 16
@@ -151,10 +152,19 @@ def _check_references(settings: Settings, where: str) -> None:
             if currency not in CURRENCIES:
                 raise BadSettings(f"{where}: routes[{index}].currencies: {currency!r} is no ISO 4217 currency.")
         _check_country(route.country, f"{where}: routes[{index}].country")
+    _check_log(settings, where)
     _check_webhook(settings, where)
     check_keys(settings, where)
     for merchant_id, merchant in settings.merchants.items():
         _check_country(merchant.country, f"{where}: merchants.{merchant_id}.country")
+
+
+def _check_log(settings: Settings, where: str) -> None:
+    if settings.data.log is not None:
+        try:
+            name_of(settings.data.log)
+        except BadSettings as error:
+            raise BadSettings(f"{where}: {error.message}") from None
 
 
 def _check_webhook(settings: Settings, where: str) -> None:

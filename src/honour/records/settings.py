@@ -21,10 +21,14 @@ DeadlineMs = Annotated[int, msgspec.Meta(ge=1, le=600_000)]
 class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the event log, snapshots, training sets and bundles live.
 
+    log             address of a database that holds the event log, for servers on several machines; absent, it is a file in `dir`
+    log_timeout_ms  without an answer for this long the database counts as away
     snapshot_every  events between two snapshots of the online state
     """
 
     dir: str = "./honour-data"
+    log: str | None = None
+    log_timeout_ms: Annotated[int, msgspec.Meta(ge=50, le=60_000)] = 500
     snapshot_every: PositiveInt = 100_000
 
 

@@ -313,7 +313,8 @@ class Engine:
     def _take_in(self, event: Event, *, arrived_us: int) -> Durable:
         """Append and fold. The log may raise an earlier arrival to its last; the state folds what the log wrote."""
         arrived_us = max(arrived_us, self.log.last_arrived_us)
-        durable = self.log.append(event, arrived_us=arrived_us)
+        is_new = isinstance(event, DecisionMade | OutcomeReported)  # The book has said so.
+        durable = self.log.append(event, arrived_us=arrived_us, is_new=is_new)
         self.state.apply(LoggedEvent(seq=self.log.last_seq, arrived_us=arrived_us, event=event))
         self._newest = durable
         return durable

@@ -109,11 +109,12 @@ def new_key(name: str, *, scopes: Sequence[Scope], merchants: Sequence[str], per
 
 def without_secrets(settings: Settings) -> Settings:
     """The settings as the log and callers may see them: salts, keys of signatures and digests of API keys are secrets, and
-    the registry's address may hold one."""
+    the addresses of the log and the registry may hold one."""
     replace = msgspec.structs.replace
     keys = tuple(replace(one, digest=_NOBODY) for one in settings.serving.keys)
     return replace(
         settings,
+        data=replace(settings.data, log=None),
         policy=replace(settings.policy, salt=""),
         retries=replace(settings.retries, webhook_secret=None),
         registry=replace(settings.registry, uri=None),

@@ -1,6 +1,6 @@
 """Restarting: the newest sound snapshot, then the rest of the log. And snapshots, which are no more than that, written down.
 
-python -m honour.serving.recovery events.db snapshots     writes a snapshot beside a running service
+python -m honour.serving.recovery snapshots     writes a snapshot beside a running service; standard input says where its log is (JSON)
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from honour.outcomes.state import STATE_SCHEMA, State
+from honour.records.settings import DataSettings
+from honour.stores.opening import open_log
 from honour.stores.port import EventLog
 from honour.stores.snapshot import read_snapshot, write_snapshot
-from honour.stores.sqlite import sqlite_log
 
 Step = Callable[[str, int, int | None], None]
 
@@ -45,10 +48,10 @@ def keep(state: bytes, *, seq: int, folder: Path) -> Path:
     return write_snapshot(folder, state, seq=seq, schema=STATE_SCHEMA)
 
 
-def main(log_file: Path, folder: Path) -> Path:
+def main(data: DataSettings, folder: Path) -> Path:
     """Fold the durable log from its last snapshot on and write the next one, after everything else that runs here."""
     os.nice(10)
-    log = sqlite_log(log_file, read_only=True)
+    log = open_log(data, read_only=True)
     try:
         return snapshot(restore(log, snapshots=folder), folder=folder)
     finally:
@@ -56,4 +59,4 @@ def main(log_file: Path, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(msgspec.json.decode(sys.stdin.buffer.read(), type=DataSettings), Path(sys.argv[1]))

@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 
 from honour.errors import BadSettings
-from honour.records.settings import ServingSettings, Settings
+from honour.records.settings import DataSettings, ServingSettings, Settings
 from honour.serving.app import Service
 from honour.serving.hot_path import Engine
 from honour.serving.keys import check_reachable
@@ -40,13 +40,13 @@ def serve(
     port: int,
     config: Path | None = None,
     load: Callable[[], Settings] | None = None,
-    log_file: Path | None = None,
+    data: DataSettings | None = None,
 ) -> None:
     """Answer HTTP until SIGTERM or Ctrl-C; then finish what was accepted, write a snapshot and close the log.
 
     port      0 takes a free one; the address is printed on standard output once requests are answered
     config    file that is watched; `load` reads and checks it when it changes, and on SIGHUP
-    log_file  of the engine's log: snapshots are then made from it beside the service; absent, they are made in it
+    data      where the engine's log is: snapshots are then made from it beside the service; absent, they are made in it
     """
     log_to_stderr()
     check_reachable(engine.settings, host=host)
@@ -65,7 +65,7 @@ def serve(
         **_tls(engine.settings.serving),
     )
     server = uvicorn.Server(told)
-    upkeep = Upkeep(service, snapshots=snapshots, config=config, load=load, log_file=log_file)
+    upkeep = Upkeep(service, snapshots=snapshots, config=config, load=load, data=data)
 
     async def run() -> None:
         works = (upkeep.forever(), service.push.forever(), following(engine), _say_when_started(server, listening))

@@ -12,10 +12,10 @@ from honour.release.bundle import load_bundle
 from honour.serving.hot_path import Engine
 from honour.serving.recovery import Step, restore
 from honour.serving.server import log_to_stderr, serve
+from honour.stores.opening import open_log
 from honour.stores.snapshot import drop_ahead
-from honour.stores.sqlite import sqlite_log
 
-EVENTS, SNAPSHOTS = "events.db", "snapshots"
+SNAPSHOTS = "snapshots"
 
 
 def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None) -> Engine:
@@ -24,7 +24,7 @@ def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None
     folder = Path(settings.data.dir)
     found = bundle or (folder / "bundle" if (folder / "bundle").exists() else None)
     loaded = load_bundle(found) if found is not None else None
-    log = sqlite_log(folder / EVENTS)
+    log = open_log(settings.data)
     try:
         log.take_turn()  # The log must not grow past a snapshot that is ahead of it.
         try:
@@ -54,7 +54,7 @@ def run(
             port=port if port is not None else settings.serving.port,
             config=config,
             load=load,
-            log_file=folder / EVENTS,
+            data=settings.data,
         )
     finally:
         engine.log.close()

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from honour.errors import HonourError, LogUnavailable
-from honour.records.settings import Settings
+from honour.records.settings import DataSettings, Settings
 from honour.serving.app import Service
 from honour.serving.hot_path import Engine
 from honour.serving.recovery import keep, restore
@@ -27,14 +28,14 @@ class Upkeep:
     """Looks every second, and whenever it is told to.
 
     snapshots  folder of snapshots
-    log_file   event log; when given, snapshots are folded from it by a process of their own, which no payment waits for
+    data       where the event log is; when given, snapshots are folded from it by a process of their own, which no payment waits for
     """
 
     def __init__(
-        self, service: Service, *, snapshots: Path, config: Path | None, load: Callable[[], Settings] | None, log_file: Path | None
+        self, service: Service, *, snapshots: Path, config: Path | None, load: Callable[[], Settings] | None, data: DataSettings | None
     ) -> None:
         self._service, self._engine = service, service.engine
-        self._snapshots, self._config, self._load, self._log_file = snapshots, config, load, log_file
+        self._snapshots, self._config, self._load, self._data = snapshots, config, load, data
         self._written = self._engine.state.seq
         self._seen = _changed_at(config)
         self._writing: asyncio.Task[None] | None = None
@@ -86,12 +87,14 @@ class Upkeep:
 
     async def _snapshot(self) -> None:
         try:
-            if self._log_file is None:
+            if self._data is None:
                 await self._snapshot_here()
                 return
-            command = (sys.executable, "-m", "honour.serving.recovery", str(self._log_file), str(self._snapshots))
-            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
-            if await process.wait() != 0:
+            command = (sys.executable, "-m", "honour.serving.recovery", str(self._snapshots))
+            quiet = asyncio.subprocess.DEVNULL
+            process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet)
+            await process.communicate(msgspec.json.encode(self._data))  # Not in the command, which all users of the machine can see.
+            if process.returncode != 0:
                 _log.error("snapshot_failed", error=f"exit code {process.returncode}")
         except LogUnavailable as error:
             _log.error("snapshot_failed", error=type(error).__name__, why=error.message)

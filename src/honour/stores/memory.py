@@ -49,7 +49,7 @@ class MemoryLog:
         """There is only one process."""
         return True
 
-    def append(self, event: Event, *, arrived_us: int) -> Future[LoggedEvent]:
+    def append(self, event: Event, *, arrived_us: int, is_new: bool = False) -> Future[LoggedEvent]:  # noqa: ARG002  # looked up anyway
         """Take one event in."""
         if self._closed:
             raise LogUnavailable("the log is closed. Nothing was accepted.")

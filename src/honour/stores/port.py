@@ -47,13 +47,16 @@ class EventLog(Protocol):
         """Whether this process, of all that append, does what only one should do. It stays so until it ends."""
         ...
 
-    def append(self, event: Event, *, arrived_us: int) -> Future[LoggedEvent]:
+    def append(self, event: Event, *, arrived_us: int, is_new: bool = False) -> Future[LoggedEvent]:
         """Take one event in; the future holds it once it is durable, and cannot be cancelled.
 
         Its position is `last_seq` as soon as this returns; outside a turn it waits for one. An `arrived_us` before the last one is
         raised to it. Raises Contradiction when an event with the same key was taken in before, and LogUnavailable when nothing can be
         kept: then nothing happened. The future fails with LogUnavailable when it is not known to be durable, as does everything
         appended after it; `recover` then reads what the log holds. Sent again, an event that was kept after all is refused.
+
+        is_new  the caller knows, from the fold of the whole log, that its key is not there: it is not looked up. An error here fails the
+                commit, as if the store had failed
         """
         ...
 

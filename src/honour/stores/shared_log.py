@@ -116,8 +116,8 @@ class SharedLog:
                 self._wake.notify()
             self._let_go_if_done()
 
-    def append(self, event: Event, *, arrived_us: int) -> Future[LoggedEvent]:
-        """Take one event in; the future holds it once it is synchronised to disk. It cannot be cancelled."""
+    def append(self, event: Event, *, arrived_us: int, is_new: bool = False) -> Future[LoggedEvent]:
+        """Take one event in; the future holds it once it is durable. It cannot be cancelled."""
         future: Future[LoggedEvent] = Future()
         future.set_running_or_notify_cancel()  # One who stops waiting must not stop the writer.
         key, body = key_of(event), _encoder.encode(event).decode()
@@ -125,7 +125,7 @@ class SharedLog:
         try:
             with self._lock, self._noting():
                 self._writable()
-                if key is not None and (key in self._in_flight or self._rows.of_key(key) is not None):
+                if key is not None and (key in self._in_flight or (not is_new and self._rows.of_key(key) is not None)):
                     raise Contradiction(f"the log holds an event with key {key!r} already; the first stands.")
                 self._take(event, key=key, body=body, arrived_us=arrived_us, future=future)
         finally:

@@ -1,0 +1,42 @@
+"""The event log that the settings name: a file in the data folder, or a database that servers on several machines share."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from honour.errors import BadSettings
+from honour.records.settings import DataSettings
+from honour.stores.postgres import PostgresRows, PostgresTurn
+from honour.stores.shared_log import SharedLog
+from honour.stores.sqlite import sqlite_log
+
+EVENTS = "events.db"
+
+
+def open_log(data: DataSettings, *, read_only: bool = False) -> SharedLog:
+    """The event log of an installation, to append, or `read_only`."""
+    if data.log is None:
+        return sqlite_log(Path(data.dir) / EVENTS, read_only=read_only)
+    return postgres_log(data.log, limit_s=data.log_timeout_ms / 1_000, read_only=read_only)
+
+
+def data_of(folder: Path) -> DataSettings:
+    """Where the log of a data folder is, for commands that are given the folder alone: its honour.toml and the environment say."""
+    file = folder / "honour.toml"
+    try:
+        told = tomllib.loads(file.read_text(encoding="utf-8")).get("data", {}) if file.exists() else {}
+    except (OSError, ValueError) as error:
+        raise BadSettings(f"{file}: cannot be read ({error}).") from None
+    found = os.environ.get("HONOUR_DATA__LOG") or (told.get("log") if isinstance(told, dict) else None)
+    return DataSettings(dir=str(folder), log=found)
+
+
+def postgres_log(address: str, *, limit_s: float, read_only: bool = False) -> SharedLog:
+    """The event log in the database at `address`. Any number of processes on any machine may open it.
+
+    limit_s  seconds without an answer after which the server counts as away
+    """
+    turn = None if read_only else PostgresTurn(address, limit_s=limit_s)
+    return SharedLog(PostgresRows(address, turn=turn, limit_s=limit_s), turn=turn)
