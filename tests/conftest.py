@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,13 +39,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def real_postgres() -> Iterator[Any]:
     """A PostgreSQL server (`real_postgres.RealPostgres`), one for each process of tests; who kills it starts it again."""
     from real_postgres import RealPostgres
 
-    server = RealPostgres(tmp_path_factory.mktemp("postgres") / "data")
+    # Not below pytest's folder, which is closed to the other user that the server runs as where tests run as root.
+    folder = Path(tempfile.mkdtemp(prefix="honour-postgres-"))
+    server = RealPostgres(folder / "data")
     yield server
     server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
