@@ -17,6 +17,7 @@
     ├── Overloaded           more comes in than can be done (HTTP 503)
     ├── RateExceeded         a key asks more often than it may (HTTP 429)
     └── LogUnavailable       the event log cannot keep what it is given (HTTP 503, exit 3)
+        └── LogAway              a shared log is away and cannot be looked up; decisions and outcomes go on (HTTP 503, exit 3)
 
 A refusal is not an error: a declined payment or an ineligible route is a normal answer with reasons.
 Each class has a section in docs/errors.md under its anchor.
@@ -148,3 +149,9 @@ class LogUnavailable(HonourError):
 
     anchor = "log-unavailable"
     exit_code = 3
+
+
+class LogAway(LogUnavailable):
+    """The shared event log is away and this server stands in: what only the log knows cannot be said, all else goes on."""
+
+    anchor = "log-away"

@@ -32,6 +32,7 @@ class DecisionMade(msgspec.Struct, frozen=True, kw_only=True, tag="decision", om
     decided_us  instant as of which it was made (`at` of the request, or the server's clock), microseconds
     replayed    the caller gave `at`: outcomes of this decision arrive on the caller's timeline too
     draw        uniform number in [0, 1) that picked the candidate
+    log_away    the shared log was away: it was made on what one server knew
     """
 
     payment: Payment
@@ -40,6 +41,7 @@ class DecisionMade(msgspec.Struct, frozen=True, kw_only=True, tag="decision", om
     draw: float
     routes: tuple[str, ...] | None = None
     replayed: bool = False
+    log_away: bool = False
     features: ServedFeatures | None = None
 
 

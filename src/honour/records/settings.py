@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -23,12 +23,14 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     log             address of a database that holds the event log, for servers on several machines; absent, it is a file in `dir`
     log_timeout_ms  without an answer for this long the database counts as away
+    while_away      what the server that leads does while the database is away: decide into a journal in `dir`, or refuse like all others
     snapshot_every  events between two snapshots of the online state
     """
 
     dir: str = "./honour-data"
     log: str | None = None
     log_timeout_ms: Annotated[int, msgspec.Meta(ge=50, le=60_000)] = 500
+    while_away: Literal["decide", "refuse"] = "decide"
     snapshot_every: PositiveInt = 100_000
 
 

@@ -12,7 +12,7 @@ import structlog
 from starlette.types import Receive, Send
 from starlette.types import Scope as Asgi
 
-from honour.errors import HonourError, LogUnavailable
+from honour.errors import HonourError, LogAway, LogUnavailable
 from honour.records.api_key import Scope
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.serving import wire
@@ -108,7 +108,7 @@ class Service:
             self.metrics.refused(error.problem.status, error.anchor)
             return error.problem
         if isinstance(error, HonourError):
-            if isinstance(error, LogUnavailable):
+            if isinstance(error, LogUnavailable) and not isinstance(error, LogAway):
                 self.stop(error.message)
             problem = wire.problem_of(error)
             self.metrics.refused(problem.status, error.anchor)

@@ -219,6 +219,7 @@ class Engine:
             draw=draw,
             routes=request.routes,
             replayed=request.at is not None,
+            log_away=self.log.journaled is not None,
             features=scored.features,
         )
         return Answered(decision, self._take_in(made, arrived_us=at_us), decision.attempt.route if decision.attempt else None)

@@ -117,6 +117,7 @@ def log_to_stderr() -> None:
     # What uvicorn has to say of broken requests may quote them.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # What matters of it is said as log_away.
 
 
 def _outlive_signals() -> None:

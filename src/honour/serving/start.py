@@ -12,7 +12,7 @@ from honour.release.bundle import load_bundle
 from honour.serving.hot_path import Engine
 from honour.serving.recovery import Step, restore
 from honour.serving.server import log_to_stderr, serve
-from honour.stores.opening import open_log
+from honour.stores.opening import serving_log
 from honour.stores.snapshot import drop_ahead
 
 SNAPSHOTS = "snapshots"
@@ -24,7 +24,7 @@ def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None
     folder = Path(settings.data.dir)
     found = bundle or (folder / "bundle" if (folder / "bundle").exists() else None)
     loaded = load_bundle(found) if found is not None else None
-    log = open_log(settings.data)
+    log = serving_log(settings.data)
     try:
         log.take_turn()  # The log must not grow past a snapshot that is ahead of it.
         try:

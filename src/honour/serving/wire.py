@@ -13,6 +13,7 @@ from honour.errors import (
     DeadlineOver,
     HonourError,
     KeyRefused,
+    LogAway,
     LogUnavailable,
     NotPermitted,
     Overloaded,
@@ -98,6 +99,7 @@ KINDS: tuple[tuple[type[HonourError], _Kind], ...] = (
     (RateExceeded, _Kind(429, "Asked too often")),
     (DeadlineOver, _Kind(503, "Not ready when it was due")),
     (Overloaded, _Kind(503, "More comes in than can be done")),
+    (LogAway, _Kind(503, "The shared log is away")),
     (LogUnavailable, _Kind(503, "Nothing can be kept at present")),
 )
 

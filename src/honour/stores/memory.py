@@ -34,6 +34,11 @@ class MemoryLog:
         """Memory does not fail by itself: None."""
         return None
 
+    @property
+    def journaled(self) -> int | None:
+        """Memory is never away: None."""
+        return None
+
     def take_turn(self, *, wait: bool = True) -> bool:
         """Nobody else appends, so nobody waits: it is always our turn."""
         return wait or not self._closed

@@ -11,6 +11,7 @@ from honour.records.settings import DataSettings
 from honour.stores.postgres import PostgresRows, PostgresTurn
 from honour.stores.shared_log import SharedLog
 from honour.stores.sqlite import sqlite_log
+from honour.stores.stand_in import StandIn
 
 EVENTS = "events.db"
 
@@ -20,6 +21,16 @@ def open_log(data: DataSettings, *, read_only: bool = False) -> SharedLog:
     if data.log is None:
         return sqlite_log(Path(data.dir) / EVENTS, read_only=read_only)
     return postgres_log(data.log, limit_s=data.log_timeout_ms / 1_000, read_only=read_only)
+
+
+def serving_log(data: DataSettings) -> SharedLog:
+    """The log of a server: where the settings say so, it may stand in for a database that is away."""
+    if data.log is None or data.while_away == "refuse":
+        return open_log(data)
+    limit_s = data.log_timeout_ms / 1_000
+    turn = PostgresTurn(data.log, limit_s=limit_s)
+    rows = StandIn(PostgresRows(data.log, turn=turn, limit_s=limit_s), turn, folder=Path(data.dir))
+    return SharedLog(rows, turn=rows.turn)
 
 
 def data_of(folder: Path) -> DataSettings:

@@ -27,6 +27,11 @@ class EventLog(Protocol):
         """Why nothing can be kept at present, or None."""
         ...
 
+    @property
+    def journaled(self) -> int | None:
+        """Events that wait on this machine because the log is away and this server stands in; None while the log is there."""
+        ...
+
     def take_turn(self, *, wait: bool = True) -> bool:
         """Keep other processes from appending until as many calls of `end_turn`; may be nested.
 

@@ -43,9 +43,10 @@ _SELECT = "SELECT seq, arrived_us, body FROM honour_events"
 _END = "SELECT seq, arrived_us FROM honour_events ORDER BY seq DESC LIMIT 1"
 _DOOR, _ROOM, _LEADER = 1, 2, 3
 _PUT_OUT = """
-SELECT pg_terminate_backend(pid) FROM pg_locks
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND classid = %s::int::oid AND objid = %s::int::oid AND objsubid = 2 AND granted AND pid <> pg_backend_pid()
+  AND state_change < clock_timestamp() - make_interval(secs => %s)
 """
 _PROBE_BYTES = 65_536
 
@@ -63,10 +64,12 @@ def name_of(address: str) -> str:
 class PostgresTurn:
     """Turns by advisory locks of one session, which is also the only one that writes: all servers of one database, on any machine.
 
-    limit_s  seconds without an answer after which the server counts as away
+    limit_s     seconds without an answer after which the server counts as away
+    n_sessions  sessions so far: another number, another session, which holds nothing yet
     """
 
     def __init__(self, address: str, *, limit_s: float) -> None:
+        self.n_sessions = 0
         self.line = Line(address, name=name_of(address), limit_s=limit_s)
         self._leads = False
         self._asked_at = 0.0
@@ -122,6 +125,7 @@ class PostgresTurn:
     def _connect(self) -> None:
         self._leads = False
         self.line.connect()
+        self.n_sessions += 1
         with self.line.use() as session:
             (schema, encoding, synchronous), *_ = session.execute(
                 "SELECT current_schema(), current_setting('server_encoding'), current_setting('synchronous_commit')"
@@ -171,7 +175,7 @@ class PostgresTurn:
         """End sessions that have hung in the turn, or at the door; what they had not committed is rolled back, and they cannot write."""
         for which in (_ROOM, _DOOR):
             with self.line.use() as session:
-                n_ended = len(session.execute(_PUT_OUT, (self._class, which)).fetchall())
+                n_ended = len(session.execute(_PUT_OUT, (self._class, which, TURN_LIMIT_S)).fetchall())
             if n_ended:
                 _log.warning("turn_ended", why=f"a server kept the turn for more than {TURN_LIMIT_S:g} s")
                 return
@@ -190,6 +194,7 @@ class PostgresRows:
 
     def __init__(self, address: str, *, turn: PostgresTurn | None, limit_s: float) -> None:
         self.name = name_of(address)
+        self.is_away, self.n_journaled = False, 0
         self._address, self._turn, self._limit_s = address, turn, limit_s
         self._looker: Line | None = None
 
@@ -219,6 +224,7 @@ class PostgresRows:
         """Let go of the session that looks."""
         if self._looker is not None:
             self._looker.close()
+            self._looker = None
 
     def write(self, rows: Sequence[Row]) -> None:
         """All of them in one commit, or none."""

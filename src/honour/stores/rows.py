@@ -22,6 +22,16 @@ class Rows(Protocol):
 
     name: str
 
+    @property
+    def is_away(self) -> bool:
+        """They cannot be reached, and something nearer takes their place for a while."""
+        ...
+
+    @property
+    def n_journaled(self) -> int:
+        """Events that only that place holds."""
+        ...
+
     def open(self) -> None:
         """Connect; make what is not there, check what is."""
         ...

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from honour.errors import Contradiction, LogContractBroken, LogUnavailable
+from honour.errors import Contradiction, LogAway, LogContractBroken, LogUnavailable
 from honour.records.event import Event, LoggedEvent, key_of, payment_id_of
 from honour.stores.rows import BATCH, Row, Rows, Stored
 from honour.stores.turn import Turn
@@ -74,6 +74,11 @@ class SharedLog:
     def why_unavailable(self) -> str | None:
         """Why nothing can be kept at present, or None."""
         return self._why
+
+    @property
+    def journaled(self) -> int | None:
+        """Events that wait in a journal because the log is away; None while it is there."""
+        return self._rows.n_journaled if self._rows.is_away else None
 
     def take_turn(self, *, wait: bool = True) -> bool:
         """Keep other processes from appending until `end_turn`; `last_seq` is then where the log ends. False when it is not our turn."""
@@ -332,6 +337,8 @@ class SharedLog:
         """A store that cannot be read cannot be written either: nothing is accepted until `recover` has opened it anew."""
         try:
             yield
+        except LogAway:
+            raise
         except LogUnavailable as error:
             if self._why is None and not self._closed:
                 self._why = error.message

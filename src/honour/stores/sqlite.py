@@ -50,6 +50,7 @@ class SqliteRows:
 
     def __init__(self, path: Path, *, read_only: bool = False, bytes_max: int | None = None) -> None:
         self.name = str(path)
+        self.is_away, self.n_journaled = False, 0
         self.bytes_max = bytes_max
         self._path, self._read_only = path, read_only
         self._looker: sqlite3.Connection | None = None
@@ -106,6 +107,19 @@ class SqliteRows:
     def after(self, seq: int, *, n_max: int) -> list[Stored]:
         """Durable events after a position, in order."""
         return self._look(f"{_SELECT} WHERE seq > ? ORDER BY seq LIMIT ?", seq, n_max)
+
+    def count(self) -> int:
+        """How many events there are."""
+        return int(self._look("SELECT count(*) FROM events")[0][0])
+
+    def oldest(self, *, n_max: int) -> list[Row]:
+        """The first ones, whole."""
+        return self._look("SELECT seq, arrived_us, kind, payment_id, key, body FROM events ORDER BY seq LIMIT ?", n_max)
+
+    def drop(self, seq: int) -> None:
+        """Take away the events up to a position: for a journal, whose events are elsewhere by then."""
+        with self._errors():
+            self._writing().execute("DELETE FROM events WHERE seq <= ?", (seq,))
 
     def of_payment(self, payment_id: str) -> list[Stored]:
         """Durable events of one payment, in order."""
