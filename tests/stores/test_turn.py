@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -81,5 +82,9 @@ def test_one_process_leads_until_it_ends(where: str) -> None:
     one, other = opened(where), opened(where)
     assert (one.leads(), other.leads(), one.leads()) == (True, False, True)
     one.close()
-    assert (one.leads(), other.leads()) == (False, True)
+    assert not one.leads()
+    ends = time.monotonic() + 30
+    while not other.leads():  # A database lets go of a session's locks a moment after its end.
+        assert time.monotonic() < ends
+        time.sleep(0.01)
     other.close()
