@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
@@ -33,7 +33,9 @@ def at(*parts: int) -> int:
     ],
 )
 def test_clock_and_calendar_are_those_of_the_country(country: str | None, at_us: int, expected: tuple[int, int, int]) -> None:
-    assert local_time(country, at_us=at_us) == expected
+    shown = local_time(country, at_us=at_us)
+    assert shown[:3] == expected
+    assert date.fromordinal(date(1970, 1, 1).toordinal() + shown.day).day == expected[2]
 
 
 def test_every_country_of_several_zones_has_one_chosen_on_purpose() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from feature_streams import EVERY_AGGREGATION, World, by_name, fold, worlds
 from hypothesis import given, settings
 
-from honour.features.catalogue import CATALOGUE
+from honour.features.catalogue import CATALOGUE, LIBRARY
 from honour.features.offline import decision_rows, training_set
 from honour.features.online import FeatureState
 from honour.features.parity import compare
@@ -34,6 +34,13 @@ def test_what_every_decision_was_served_is_what_the_log_gives_again(world: World
 @given(worlds(EVERY_AGGREGATION, n_max=60))
 def test_every_aggregation_is_the_same_number_online_and_in_sql(world: World) -> None:
     parity = compare(world.log, catalogue=EVERY_AGGREGATION)
+    assert [found for found in parity.features if found.mismatch or found.missing or found.extra] == []
+
+
+@settings(max_examples=3)
+@given(worlds(LIBRARY, n_max=80))
+def test_every_feature_of_the_shelf_is_the_same_number_online_and_in_sql(world: World) -> None:
+    parity = compare(world.log, catalogue=LIBRARY)
     assert [found for found in parity.features if found.mismatch or found.missing or found.extra] == []
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from honour.cli.own_features import VARIABLE, config_of, name_own_features
 from honour.cli.settings import load_settings
-from honour.errors import BadSettings
-from honour.features.catalogue import CATALOGUE, HONOURS_OWN
+from honour.errors import BadInput, BadSettings
+from honour.features.catalogue import CATALOGUE, HONOURS_OWN, LIBRARY
 from honour.features.own import combined, own_files, read_features
+from honour.features.shelf import SHELF, shelf
 from honour.features.view import ContextFeature
 
 HERE = Path(__file__).resolve().parent
@@ -29,6 +30,16 @@ def test_own_features_stand_after_honours_of_their_level_and_change_the_schema()
     assert both.payment[-1].name == "loyalty_approval_rate_7d"
     assert both.candidate[-1].name == "route_mcc_answers_7d"
     assert both.schema_id != CATALOGUE.schema_id
+
+
+def test_features_are_taken_from_the_shelf_with_what_they_shrink_to() -> None:
+    taken = shelf("issuer_route_authentication_approval_rate_24h", "card_distinct_routes_30d")
+    at = "issuer_route_authentication_approval_rate"
+    assert [feature.name for feature in taken] == ["card_distinct_routes_30d", f"{at}_30d", f"{at}_7d", f"{at}_24h"]
+    assert set(combined(HONOURS_OWN, taken).names) == {feature.name for feature in (*HONOURS_OWN, *taken)}
+    assert set(LIBRARY.names) >= {*CATALOGUE.names, *(feature.name for feature in SHELF)}
+    with pytest.raises(BadInput, match="feature luck is not on the shelf"):
+        shelf("luck")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from honour.cli import show
-from honour.features.catalogue import CATALOGUE
+from honour.features.catalogue import CATALOGUE, LIBRARY
 from honour.features.describe import Description, describe, feature_of, span
 
 DATA = typer.Option(Path("honour-data"), "--data", help="Data folder.")
@@ -23,17 +23,27 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_(data: Path = DATA, bundle: Path | None = BUNDLE, json: bool = JSON) -> None:
+def list_(
+    data: Path = DATA,
+    bundle: Path | None = BUNDLE,
+    everything: bool = typer.Option(
+        False, "--all", help="Those on the shelf too, which no decision computes until a file takes them down."
+    ),
+    json: bool = JSON,
+) -> None:
     """Every feature: what it is about, over what window, who answers for it, and how much it moves the live model."""
     importances = _importances(data, bundle)
-    told = [describe(feature) for feature in CATALOGUE.features]
+    told = [describe(feature) for feature in (LIBRARY if everything else CATALOGUE).features]
     if json:
         show.as_json({"schema": CATALOGUE.schema_id, "features": [_as_dict(one, importances) for one in told]})
         return
-    columns = ["feature", "type", "entity", "window", "owner", "since", *(["importance"] if importances else [])]
+    live = set(CATALOGUE.names)
+    columns = ["feature", "type", "entity", "window", "owner", "since", *(["live"] if everything else [])]
+    columns += ["importance"] if importances else []
     rows = [
         [one.name, one.type, " x ".join(one.entity), span(one.window_s), one.owner, one.since]
-        + ([f"{importances[one.name]:.5f}"] if importances else [])
+        + ([("yes" if one.name in live else "shelf")] if everything else [])
+        + ([f"{importances[one.name]:.5f}" if one.name in importances else ""] if importances else [])
         for one in told
     ]
     show.table(f"{len(told)} features, catalogue {CATALOGUE.schema_id[:19]}", columns, rows)
@@ -48,14 +58,16 @@ def describe_(
     json: bool = JSON,
 ) -> None:
     """What one feature is: entity, events, aggregation, window, type, when it is not known, owner, and importance in the live model."""
-    one = describe(feature_of(CATALOGUE, name))
+    one = describe(feature_of(LIBRARY, name))
     importances = _importances(data, bundle)
     if json:
         show.as_json(_as_dict(one, importances))
         return
     moved = span(one.window_s) and f"{span(one.window_s)}, moved on by {span(one.tile_s)}"
     importance = (
-        f"{importances[name]:.5f}: p changes by so much, on average, when it is exchanged between sample rows" if importances else ""
+        f"{importances[name]:.5f}: p changes by so much, on average, when it is exchanged between sample rows"
+        if name in importances
+        else ""
     )
     lines = [
         ("", one.about),
@@ -68,6 +80,7 @@ def describe_(
         ("missing", one.missing),
         ("owner", one.owner),
         ("since", one.since),
+        ("live", "yes" if name in CATALOGUE.names else "no: on the shelf, until a file of features.files takes it down"),
         ("importance", importance),
     ]
     show.out(name)
@@ -86,7 +99,7 @@ def sql(
     from honour.features.sql import feature_sql, sql_of
 
     del data  # Its honour.toml was read when the process started: it names the installation's own features.
-    text = sql_of() if name is None else feature_sql(feature_of(CATALOGUE, name).name)
+    text = sql_of() if name is None else feature_sql(feature_of(LIBRARY, name).name, catalogue=LIBRARY)
     if json:
         show.as_json({"schema": CATALOGUE.schema_id, "feature": name, "sql": text})
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from honour.features.own import combined, own_features, own_files
+from honour.features.shelf import SHELF
 from honour.features.view import (
     DAY,
     HOUR,
@@ -151,3 +152,6 @@ FEATURES = CATALOGUE.features
 PAYMENT_FEATURES = CATALOGUE.payment
 CANDIDATE_FEATURES = CATALOGUE.candidate
 SCHEMA_ID = CATALOGUE.schema_id
+
+LIBRARY = combined(combined(HONOURS_OWN, SHELF).features, [feature for feature in _OWN if feature not in SHELF])
+"""What is in force, and everything on the shelf."""

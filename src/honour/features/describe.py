@@ -52,6 +52,9 @@ _OF_CLOCK = {
     "hour": "hour of the shopper's day, 0 to 23",
     "weekday": "day of the shopper's week, Monday 0 to Sunday 6",
     "day_of_month": "day of the shopper's month, 1 to 31",
+    "hour_of_week": "hour of the shopper's week, Monday 0 h is 0, Sunday 23 h is 167",
+    "days_since_payday": "whole days since the last payday of the shopper's country, 0 on it",
+    "is_holiday": "1 on a public holiday of the shopper's country, else 0",
 }
 
 
@@ -107,7 +110,9 @@ def feature_of(catalogue: Catalogue, name: str) -> Feature:
             return feature
     parts = set(name.split("_"))
     close = sorted(catalogue.names, key=lambda other: -len(parts & set(other.split("_"))))[:3]
-    raise BadInput(f"no feature {name!r}; names like it: {', '.join(close)}. `honour features list` shows all {len(catalogue.names)}.")
+    raise BadInput(
+        f"no feature {name!r}; names like it: {', '.join(close)}. `honour features list --all` shows all {len(catalogue.names)}."
+    )
 
 
 def span(seconds: int | None) -> str:
@@ -132,7 +137,8 @@ def _meaning(feature: Feature) -> tuple[str, str, str]:
         case AttributeFeature():
             return "payment", f"attributes.{feature.key} as it is", f"when the payment has no such attribute, or it is no {feature.kind}"
         case LocalTimeFeature():
-            return "clock", _OF_CLOCK[feature.part], "never; UTC where the country is not known"
+            never = "never; UTC where the country is not known"
+            return "clock", _OF_CLOCK[feature.part], never if feature.part != "days_since_payday" else "where no payday is known"
         case LastFeature():
             told = _OF_LAST[feature.column].replace("last answer", f"{_ORDINAL[feature.nth]}last {_answer(feature.only)}")
             fewer = "none" if feature.nth == 1 else f"fewer than {feature.nth}"

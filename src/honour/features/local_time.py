@@ -70,24 +70,25 @@ class Offsets(NamedTuple):
 
 
 class LocalTime(NamedTuple):
-    """Hour 0 to 23, weekday 0 (Monday) to 6 (Sunday), day of month 1 to 31."""
+    """Hour 0 to 23, weekday 0 (Monday) to 6 (Sunday), day of month 1 to 31, day since 1970-01-01."""
 
     hour: int
     weekday: int
     day_of_month: int
+    day: int
 
 
 def local_time(country: str | None, *, at_us: int) -> LocalTime:
     """What the clock and calendar of `country` show; UTC when the country is None or has no zone.
 
     >>> local_time("BR", at_us=to_us(datetime(2026, 3, 1, 1, 30, tzinfo=UTC)))
-    LocalTime(hour=22, weekday=5, day_of_month=28)
+    LocalTime(hour=22, weekday=5, day_of_month=28, day=20512)
     """
     since_us, offset_us = offsets_of(country)
     local_us = at_us + offset_us[bisect_right(since_us, at_us) - 1]
     days = local_us // DAY_US
     # 1970-01-01 was a Thursday and has the ordinal 719163.
-    return LocalTime(local_us % DAY_US // HOUR_US, (days + 3) % 7, date.fromordinal(days + 719_163).day)
+    return LocalTime(local_us % DAY_US // HOUR_US, (days + 3) % 7, date.fromordinal(days + 719_163).day, days)
 
 
 @cache

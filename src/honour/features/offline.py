@@ -15,11 +15,12 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]  # pyarrow ships no
 
 from honour.errors import BadInput, LogContractBroken
 from honour.features.answer import reason_of
+from honour.features.calendar import days_since_payday, is_holiday
 from honour.features.catalogue import CATALOGUE
 from honour.features.columns import CANDIDATE_COLUMNS, read_payment
 from honour.features.from_log import ANSWER_COLUMNS, INSTANT_COLUMNS, ROW_COLUMNS, LogReader, table_of
 from honour.features.local_time import offsets_of, zone_names
-from honour.features.sql import REASON_COLUMNS, answer_columns, needs_reasons, steps
+from honour.features.sql import REASON_COLUMNS, answer_columns, needs_calendar, needs_reasons, steps
 from honour.features.view import Catalogue
 from honour.records.event import DecisionMade, LoggedEvent
 from honour.records.route import Candidate
@@ -120,6 +121,8 @@ def features_of(
         with duckdb.connect(":memory:", config=config) as connection:
             for name, table in (("answers", folded), ("spine", asked), ("local_offset", _local_offsets(asked, folded))):
                 connection.register(name, table)
+            if needs_calendar(catalogue):
+                connection.register("local_day", _local_days(connection))
             if needs_reasons(catalogue):
                 connection.register("reasons", _reasons(connection))
             *made, last = steps(catalogue)
@@ -144,6 +147,16 @@ def _reasons(connection: duckdb.DuckDBPyConnection) -> pa.Table:
     ]
     columns = zip(*rows, strict=True) if rows else [()] * (len(REASON_COLUMNS) + 1)
     return pa.table({name: pa.array(column, type=pa.string()) for name, column in zip((*REASON_COLUMNS, "reason"), columns, strict=True)})
+
+
+def _local_days(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Paydays and holidays of every country and day of the spine; a local day is at most one off that of UTC."""
+    asked = connection.sql("SELECT DISTINCT shopper_country, at_us // 86400000000 FROM spine").fetchall()
+    days = sorted({(country, day + off) for country, day in asked for off in (-1, 0, 1)}, key=lambda one: (one[0] or "", one[1]))
+    rows = [(country, day, days_since_payday(country, day), int(is_holiday(country, day))) for country, day in days]
+    types = {"country": pa.string(), "day": pa.int64(), "days_since_payday": pa.int64(), "is_holiday": pa.int64()}
+    columns = zip(*rows, strict=True) if rows else [()] * len(types)
+    return pa.table({name: pa.array(column, type=kind) for (name, kind), column in zip(types.items(), columns, strict=True)})
 
 
 def _local_offsets(*tables: pa.Table) -> pa.Table:

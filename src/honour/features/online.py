@@ -55,16 +55,10 @@ class _Table:
         ring = rings.get(key)
         if ring is None:
             ring = rings[key] = kind.new()
+            self._make_room(moment - kind.reach)
         else:
             rings.move_to_end(key)
         kind.fold(ring, moment, told)
-        gone = moment - kind.reach
-        for _ in range(_LOOK_AT_MOST):
-            if next(iter(rings.values())).newest > gone:
-                break
-            rings.popitem(last=False)
-        if len(rings) > self._max:
-            self._evict(gone)
 
     def dump(self, *, now_us: int) -> list[list[Any]]:
         """Entities of which something is left: key, and what its kind writes down."""
@@ -76,10 +70,18 @@ class _Table:
         for key, *said in dumped:
             self.rings[tuple(key) if isinstance(key, list) else key] = self.kind.load(said)
 
-    def _evict(self, gone: int) -> None:
-        """Make room; entities of which nothing is left are not missed and not counted."""
-        while len(self.rings) > self._max:
-            _, ring = self.rings.popitem(last=False)
+    def _make_room(self, gone: int) -> None:
+        """Drop what has run empty since, a few at a time, and whatever is too much; what has run empty is not missed and not counted.
+
+        gone  moment up to which an entity's last answer counts no more
+        """
+        rings = self.rings
+        for _ in range(_LOOK_AT_MOST):
+            if not BEFORE_ALL < next(iter(rings.values())).newest <= gone:
+                break
+            rings.popitem(last=False)
+        while len(rings) > self._max:
+            _, ring = rings.popitem(last=False)
             self.evicted += ring.newest > gone
 
 

@@ -4,6 +4,7 @@ Tables it reads
     answers       seq, arrived_us, the columns that entities use, approved, failed, status, response_code, amount_minor, latency_ms
     spine         row_id, seq, at_us, the columns of payment and candidate: one row per question "what was known then?"
     local_offset  country, from_us, offset_us: UTC offsets of each country, the first from before all instants
+    local_day     country, day (since 1970, local), days_since_payday, is_holiday; only where a feature asks for it
     reasons       REASON_COLUMNS of declines, and the reason that the networks' tables give; only where a feature asks for it
 
 How it works. First each spine row learns the last answer it may see (smaller seq, arrived by `at_us`) and, for each window,
@@ -34,7 +35,16 @@ from honour.features.sql_value import (
     summed,
     view_of,
 )
-from honour.features.view import DISTINCT_MAX, Catalogue, DecayedFeature, FoldedFeature, LastFeature, LocalTimeFeature, WindowFeature
+from honour.features.view import (
+    CALENDAR_PARTS,
+    DISTINCT_MAX,
+    Catalogue,
+    DecayedFeature,
+    FoldedFeature,
+    LastFeature,
+    LocalTimeFeature,
+    WindowFeature,
+)
 from honour.records.attempt import Status
 
 REASON_COLUMNS = ("status", "network", "issuer_country", "merchant_country", "response_code")
@@ -91,6 +101,11 @@ def needs_reasons(catalogue: Catalogue) -> bool:
         for feature in catalogue.features
         if is_folded(feature)
     )
+
+
+def needs_calendar(catalogue: Catalogue) -> bool:
+    """Whether a feature reads paydays or holidays."""
+    return any(isinstance(feature, LocalTimeFeature) and feature.part in CALENDAR_PARTS for feature in catalogue.features)
 
 
 def _told(catalogue: Catalogue, folded: Sequence[FoldedFeature]) -> Step:
@@ -197,10 +212,11 @@ def _distinct(feature: WindowFeature, source: str) -> Step:
     """Different values of a column in a window: answers in it that no later one of the same value followed before the instant."""
     view, before = view_of(feature), before_name(feature.tile_s, feature.tiles)
     key = ", ".join(dict.fromkeys((*view.entity, feature.of or "")))
+    where = f"{view.where.strip()} AND" if view.where else "WHERE"
     return Step(
         distinct_name(feature),
         f"WITH valued AS (\n    SELECT {key}, seq, lead(seq) OVER (PARTITION BY {key} ORDER BY seq) AS next_seq\n"
-        f"    FROM {source}{view.where or chr(10) + 'WHERE true'} AND {feature.of} IS NOT NULL\n)\n"
+        f"    FROM {source}\n    {where} {feature.of} IS NOT NULL\n)\n"
         f"SELECT instants.row_id, least(count(*), {DISTINCT_MAX}) AS n\nFROM instants JOIN valued\n"
         f"ON {_same_key(view, 'valued')}valued.seq > instants.{before} AND valued.seq <= instants.seen_seq\n"
         "AND (valued.next_seq IS NULL OR valued.next_seq > instants.seen_seq)\nGROUP BY instants.row_id",
@@ -211,6 +227,9 @@ def _features(catalogue: Catalogue, views: Sequence[View]) -> Step:
     """Every feature by name; a rate that shrinks names its parent, which stands above it."""
     columns = ["instants.row_id", *(f"{sql_value(feature)} AS {feature.name}" for feature in catalogue.features)]
     joins = [f"JOIN view_{view.name} USING (row_id)" for view in views]
+    if needs_calendar(catalogue):
+        day = "instants.local_us // 86400000000 = local_day.day"
+        joins.append(f"LEFT JOIN local_day ON instants.shopper_country IS NOT DISTINCT FROM local_day.country AND {day}")
     joins += [f"LEFT JOIN {distinct_name(feature)} USING (row_id)" for feature in _distincts(catalogue.features)]
     return Step("features", f"SELECT\n{_lines(columns)}\nFROM instants\n" + "\n".join([*joins, "ORDER BY instants.row_id"]))
 

@@ -41,6 +41,7 @@ _LOCAL = {
     "day_of_month": "extract(day FROM DATE '1970-01-01' + CAST(local_us // 86400000000 AS INTEGER))",
 }
 HOUR_OF_WEEK: Final = f"{_LOCAL['weekday']} * 24 + {_LOCAL['hour']}"
+_CALENDAR = {"hour_of_week": HOUR_OF_WEEK, "days_since_payday": "local_day.days_since_payday", "is_holiday": "local_day.is_holiday"}
 
 _ADDED = {
     "declined": "CAST(status = 'declined' AS BIGINT)",
@@ -134,7 +135,7 @@ def sql_value(feature: Feature) -> str:
         case AttributeFeature():
             return f"instants.{feature.column}"
         case LocalTimeFeature():
-            return _LOCAL[feature.part]
+            return (_LOCAL | _CALENDAR)[feature.part]
         case LastFeature():
             return _last_value(feature)
         case WindowFeature(measure="distinct"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from honour.features.calendar import days_since_payday, is_holiday
 from honour.features.columns import CANDIDATE_COLUMNS, CLOCK_COLUMNS, PAYMENT_COLUMNS
 from honour.features.group import Group, TableKey, groups, is_folded, sums_of, table_key
 from honour.features.local_time import local_time
@@ -24,7 +25,12 @@ from honour.features.view import (
     WindowFeature,
 )
 
-_LOCAL = ("hour", "weekday", "day_of_month")
+_LOCAL = ("hour", "weekday", "day_of_month", "day")
+_OF_CLOCK = {
+    "hour_of_week": "24 * weekday + hour",
+    "days_since_payday": "days_since_payday(c_shopper_country, day)",
+    "is_holiday": "int(is_holiday(c_shopper_country, day))",
+}
 
 
 def written(catalogue: Catalogue) -> Callable[..., Any]:
@@ -33,7 +39,7 @@ def written(catalogue: Catalogue) -> Callable[..., Any]:
     gets  of each group, from the key of an entity to what the table holds of it, or None
     sees  of each group, from that and the moment of now to what the group's features are made of
     """
-    scope: dict[str, Any] = {"local_time": local_time}
+    scope: dict[str, Any] = {"local_time": local_time, "days_since_payday": days_since_payday, "is_holiday": is_holiday}
     exec(compile(source(catalogue), "<features>", "exec"), scope)  # The text is made here, of a checked catalogue.
     function: Callable[..., Any] = scope["bound"]
     return function
@@ -80,7 +86,7 @@ def _body(features: Sequence[Feature], tables: Sequence[Group], place: dict[str,
             column = feature.column if isinstance(feature, AttributeFeature) else feature.name
             yield f"v{at} = {_column(column)}"
         elif isinstance(feature, LocalTimeFeature):
-            yield f"v{at} = {feature.part}"
+            yield f"v{at} = {_OF_CLOCK.get(feature.part, feature.part)}"
         else:
             key = table_key(feature)
             number = next(n for n, table in enumerate(tables) if table.key == key)
