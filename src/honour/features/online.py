@@ -34,7 +34,7 @@ ENTITIES_MAX = 2_000_000
 """Entities that a table keeps, unless the settings say otherwise; past it, the one not answered for longest goes."""
 
 _COUNTRY_AT: Final = COLUMN_AT["shopper_country"]
-_LOOK_AT_MOST: Final = 2  # Entities checked for expiry per update: more than one, so that dropping keeps up with adding.
+_SWEPT: Final = 2  # Entities of each table dropped per update, at most: more than one, so that dropping keeps up with adding.
 
 
 class _Table:
@@ -55,7 +55,9 @@ class _Table:
         ring = rings.get(key)
         if ring is None:
             ring = rings[key] = kind.new()
-            self._make_room(moment - kind.reach)
+            while len(rings) > self._max:
+                _, gone = rings.popitem(last=False)
+                self.evicted += gone.newest > moment - kind.reach  # What has run empty is not missed and not counted.
         else:
             rings.move_to_end(key)
         kind.fold(ring, moment, told)
@@ -70,19 +72,12 @@ class _Table:
         for key, *said in dumped:
             self.rings[tuple(key) if isinstance(key, list) else key] = self.kind.load(said)
 
-    def _make_room(self, gone: int) -> None:
-        """Drop what has run empty since, a few at a time, and whatever is too much; what has run empty is not missed and not counted.
-
-        gone  moment up to which an entity's last answer counts no more
-        """
-        rings = self.rings
-        for _ in range(_LOOK_AT_MOST):
-            if not BEFORE_ALL < next(iter(rings.values())).newest <= gone:
-                break
+    def sweep(self, now_us: int, *, n_max: int) -> None:
+        """Drop up to `n_max` entities that have run empty."""
+        gone, rings = now_us // self.kind.unit_us - self.kind.reach, self.rings
+        while n_max and rings and next(iter(rings.values())).newest <= gone:
             rings.popitem(last=False)
-        while len(rings) > self._max:
-            _, ring = rings.popitem(last=False)
-            self.evicted += ring.newest > gone
+            n_max -= 1
 
 
 class _StateBytes(msgspec.Struct, array_like=True):
@@ -103,7 +98,7 @@ class FeatureState:
 
     def __init__(self, catalogue: Catalogue = CATALOGUE, *, entities_max: int = ENTITIES_MAX) -> None:
         self._catalogue = catalogue
-        self._last_arrived_us = BEFORE_ALL
+        self._last_arrived_us, self._swept = BEFORE_ALL, 0
         made = groups(catalogue)
         self._tables = [_Table(group, entities_max=entities_max) for group in made]
         self._table_of = {group.key: table for group, table in zip(made, self._tables, strict=True)}
@@ -180,6 +175,9 @@ class FeatureState:
         for table in self._tables:
             if table.only is None or table.only in (status, reason):
                 table.fold(told)
+        if self._tables:  # One table an update, so many times as much.
+            self._swept = (self._swept + 1) % len(self._tables)
+            self._tables[self._swept].sweep(arrived_us, n_max=_SWEPT * len(self._tables))
 
     def to_bytes(self) -> bytes:
         """The state as MessagePack; equal for equal states, whatever snapshots lay between."""
