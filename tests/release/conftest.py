@@ -1,11 +1,16 @@
-"""A small trained model, made without a log."""
+"""A small trained model, made without a log, and bundles of it."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
 import numpy as np
 import pytest
 
-from honour.approval.calibration import Platt
+from honour.approval.calibration import Calibrator, Platt
 from honour.approval.card import Evidence, TrainedModel, Training
 from honour.approval.metric import Figure
 from honour.approval.retry_model import AdditiveLogit, RetryModel
@@ -13,6 +18,12 @@ from honour.features.catalogue import FEATURES, SCHEMA_ID
 from honour.features.encode import Encoder
 from honour.learning.export import parity_rows, to_onnx, with_float32_thresholds
 from honour.learning.fit import CONFIGURATIONS, Recipe, fit
+from honour.release.bundle import write_bundle
+
+MakeBundle = Callable[..., tuple[Path, str]]
+
+for _folder in (Path(__file__).parent, Path(__file__).parents[1] / "serving"):
+    sys.path.insert(0, str(_folder))  # The small shop, and `honour serve` in a process of its own.
 
 FIGURE = Figure(value=0.5, low=0.4, high=0.6, n=100)
 
@@ -65,3 +76,21 @@ def trained() -> TrainedModel:
         parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=1),
         training=_card(),
     )
+
+
+@pytest.fixture
+def bundle(trained: TrainedModel, tmp_path: Path) -> MakeBundle:
+    """Makes the folder of a bundle, and its bundle_id: `bundle(2)`, one for each seed; `calibrator` makes it say something else."""
+
+    def make(seed: int, *, calibrator: Calibrator | None = None) -> tuple[Path, str]:
+        calibrator = calibrator or trained.calibrator
+        said = calibrator.apply(1.0 / (1.0 + np.exp(-np.array(trained.parity.raw))))
+        changed = trained._replace(
+            calibrator=calibrator,
+            parity=msgspec.structs.replace(trained.parity, p=tuple(map(float, said))),
+            training=msgspec.structs.replace(trained.training, seed=seed),
+        )
+        folder = tmp_path / "made" / str(seed)
+        return folder, write_bundle(folder, trained=changed)
+
+    return make

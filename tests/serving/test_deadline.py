@@ -129,7 +129,7 @@ def test_when_features_fail_the_rates_still_decide(monkeypatch: pytest.MonkeyPat
 
 def test_when_the_rates_fail_as_well_the_static_order_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = Shop(took_ms=1)
-    shop.engine.model = Fixed(lambda _n: np.array(2.0))
+    shop.engine.live.model = Fixed(lambda _n: np.array(2.0))
     monkeypatch.setattr(shop.engine.state.features, "answered", lambda *_, **__: 1 // 0)
     decision = shop.decide("pay_1", left_ms=250)
     assert (decision.stage, decision.reason.code) == ("fallback", "static_order")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from honour import __version__
-from honour.cli import data, features, keys, models, networks, pipeline, retries, service, world
+from honour.cli import data, features, keys, models, networks, pipeline, release, retries, service, world
 
 app = typer.Typer(
     name="honour",
@@ -27,6 +27,7 @@ app.command("train")(models.train)
 app.command("evaluate")(models.evaluate)
 app.command("replay")(models.replay)
 app.add_typer(pipeline.app, name="pipeline")
+app.add_typer(release.app, name="release")
 app.command("serve")(service.serve)
 app.command("simulate")(world.simulate)
 app.command("scoreboard")(world.scoreboard)

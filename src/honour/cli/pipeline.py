@@ -71,6 +71,5 @@ def _show(ran: Ran) -> None:
     if failed is not None:
         show.out(f"Stopped by {in_words(failed)}")
         return
-    show.out(
-        f"Bundle {(result.bundle_id or '')[:19]} is version {result.version} and the challenger: `honour release promote` makes it live."
-    )
+    show.out(f"Bundle {(result.bundle_id or '')[:19]} is version {result.version} and the challenger.")
+    show.out("`honour release shadow` lets it say what it would do, `honour release promote` makes it live.")

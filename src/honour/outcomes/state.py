@@ -11,18 +11,22 @@ from honour.networks.retry_limit import RetryCounter
 from honour.networks.table import tables_id
 from honour.outcomes.due import DueRetries
 from honour.outcomes.match import PaymentBook
+from honour.outcomes.stages import Stages
 from honour.records.attempt import Attempt, Outcome
 from honour.records.event import AttemptReported, DecisionMade, LoggedEvent, OutcomeReported
 from honour.records.instant import to_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
-STATE_SCHEMA = f"5:{SCHEMA_ID}:{tables_id()}"
+STATE_SCHEMA = f"6:{SCHEMA_ID}:{tables_id()}"
 """Names what the bytes of a state mean; a snapshot of another one is not read."""
 
 
 class State:
-    """Feature windows, payment book, retry counters, retries that wait and the fast layer. `apply` is the only way it changes."""
+    """Feature windows, payment book, retry counters, retries that wait, the fast layer, and which bundle has which part.
+
+    `apply` is the only way it changes.
+    """
 
     def __init__(self) -> None:
         self.features = FeatureState()
@@ -30,6 +34,7 @@ class State:
         self.retries = RetryCounter()
         self.due = DueRetries()
         self.fast = FastLayer()
+        self.stages = Stages()
         self.seq = 0
 
     def apply(self, logged: LoggedEvent) -> None:
@@ -57,23 +62,26 @@ class State:
                 pass
         self.book.apply(logged)
         self.due.apply(logged)
+        self.stages.apply(logged)
         self.seq = logged.seq
 
     def to_bytes(self) -> bytes:
         """The state as bytes; equal for equal logs, whatever snapshots lay between."""
-        folds = (self.features, self.book, self.retries, self.due, self.fast)
+        folds = (self.features, self.book, self.retries, self.due, self.fast, self.stages)
         return msgspec.msgpack.encode((self.seq, *(fold.to_bytes() for fold in folds)))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
         """The state that `to_bytes` wrote, under the same `STATE_SCHEMA`."""
         state = cls()
-        state.seq, features, book, retries, due, fast = msgspec.msgpack.decode(data, type=tuple[int, bytes, bytes, bytes, bytes, bytes])
+        kinds = tuple[int, bytes, bytes, bytes, bytes, bytes, bytes]
+        state.seq, features, book, retries, due, fast, stages = msgspec.msgpack.decode(data, type=kinds)
         state.features = FeatureState.from_bytes(features)
         state.book = PaymentBook.from_bytes(book)
         state.retries = RetryCounter.from_bytes(retries)
         state.due = DueRetries.from_bytes(due)
         state.fast = FastLayer.from_bytes(fast)
+        state.stages = Stages.from_bytes(stages)
         return state
 
     def _answered(self, payment: Payment, candidate: Candidate, answer: Outcome | Attempt, name: str, arrived_us: int) -> None:

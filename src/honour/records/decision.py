@@ -11,7 +11,7 @@ from honour.records.payment import Identifier, Payment
 from honour.records.route import Authentication, CredentialForm
 
 Action = Literal["attempt", "wait", "stop"]
-Stage = Literal["live", "fallback"]
+Stage = Literal["live", "canary", "fallback"]
 
 
 class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,9 @@ import msgspec
 
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision
+from honour.records.instant import Instant
 from honour.records.payment import Payment
+from honour.records.release import ReleaseChanged
 from honour.records.settings import Settings
 
 FeatureValue = float | str | None
@@ -33,6 +35,7 @@ class DecisionMade(msgspec.Struct, frozen=True, kw_only=True, tag="decision", om
     replayed    the caller gave `at`: outcomes of this decision arrive on the caller's timeline too
     draw        uniform number in [0, 1) that picked the candidate
     log_away    the shared log was away: it was made on what one server knew
+    canary      bundle that this payment fell to while it was a canary, whether or not it could score; None: the live one
     """
 
     payment: Payment
@@ -43,6 +46,7 @@ class DecisionMade(msgspec.Struct, frozen=True, kw_only=True, tag="decision", om
     replayed: bool = False
     log_away: bool = False
     features: ServedFeatures | None = None
+    canary: str | None = None
 
 
 class OutcomeReported(msgspec.Struct, frozen=True, kw_only=True, tag="outcome", omit_defaults=True):
@@ -65,12 +69,17 @@ class DisputeReported(msgspec.Struct, frozen=True, kw_only=True, tag="dispute", 
 
 
 class SettingsTaken(msgspec.Struct, frozen=True, kw_only=True, tag="settings", omit_defaults=True):
-    """The settings in force from here on, as validated."""
+    """The settings in force from here on, as validated.
+
+    by  who changed them, as far as this can be told: the owner of honour.toml; `at`: when they were taken
+    """
 
     settings: Settings
+    by: str | None = None
+    at: Instant | None = None
 
 
-Event = DecisionMade | OutcomeReported | AttemptReported | DisputeReported | SettingsTaken
+Event = DecisionMade | OutcomeReported | AttemptReported | DisputeReported | SettingsTaken | ReleaseChanged
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +95,7 @@ class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def payment_id_of(event: Event) -> str | None:
-    """The payment an event belongs to, or None for settings."""
+    """The payment an event belongs to, or None for settings and releases."""
     match event:
         case DecisionMade():
             return event.payment.payment_id
@@ -96,12 +105,12 @@ def payment_id_of(event: Event) -> str | None:
             return event.attempt.payment.payment_id
         case DisputeReported():
             return event.dispute.payment_id
-        case SettingsTaken():
+        case SettingsTaken() | ReleaseChanged():
             return None
 
 
 def key_of(event: Event) -> str | None:
-    """Idempotency key: the log holds at most one event with it. None for settings, which may repeat.
+    """Idempotency key: the log holds at most one event with it. None for settings and releases, which may repeat.
 
     An outcome `unknown` has a key of its own, so that a later report may settle it.
     """
@@ -116,5 +125,5 @@ def key_of(event: Event) -> str | None:
             return f"attempt:{event.attempt.attempt_id}{suffix}"
         case DisputeReported():
             return f"dispute:{event.dispute.dispute_id}"
-        case SettingsTaken():
+        case SettingsTaken() | ReleaseChanged():
             return None

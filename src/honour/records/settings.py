@@ -10,7 +10,7 @@ from honour.records.api_key import ApiKey
 from honour.records.attempt import Code
 from honour.records.gates import GateSettings
 from honour.records.payment import Identifier
-from honour.records.release import RegistrySettings
+from honour.records.release import RegistrySettings, ReleaseSettings
 from honour.records.route import Merchant, Route
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -120,6 +120,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retries: RetrySettings = RetrySettings()
     gates: GateSettings = GateSettings()
     registry: RegistrySettings = RegistrySettings()
+    release: ReleaseSettings = ReleaseSettings()
     merchants: dict[str, Merchant] = {}
     routes: tuple[Route, ...] = ()
     code_maps: tuple[CodeMap, ...] = ()

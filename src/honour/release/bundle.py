@@ -99,8 +99,7 @@ def load_bundle(folder: Path) -> Bundle:
     Refused, in this order: no manifest or one that cannot be read, another format, another feature catalogue, a manifest that is not
     its bundle_id, a file missing or altered, a model that cannot be loaded, answers further than 1e-5 from the training library's.
     """
-    manifest = _manifest(folder)
-    files = {name: _verified(folder, name, expected=expected) for name, expected in manifest.files.items()}
+    manifest, files = verify(folder)
     for name in NEEDED:
         if name not in files:
             raise BundleRefused(f"{folder / MANIFEST}: names no {name}; a bundle needs {', '.join(NEEDED)}. Train again.")
@@ -112,6 +111,12 @@ def load_bundle(folder: Path) -> Bundle:
     _check_parity(folder, model, parity=_decoded(folder / PARITY, files[PARITY], kind=ParityRows), tolerance=manifest.parity_tolerance)
     retry_model: RetryModel = _decoded(folder / RETRY, files[RETRY], kind=RetryModel)
     return Bundle(bundle_id=manifest.bundle_id, manifest=manifest, model=model, retry_model=retry_model, state=files.get(STATE))
+
+
+def verify(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest and every file that it names, as written; BundleRefused when one is missing or altered. Nothing is loaded yet."""
+    manifest = _manifest(folder)
+    return manifest, {name: _verified(folder, name, expected=expected) for name, expected in manifest.files.items()}
 
 
 def _manifest(folder: Path) -> Manifest:
@@ -186,9 +191,9 @@ def _check_parity(folder: Path, model: ApprovalModel, *, parity: ParityRows, tol
 
 def _put_in_place(beside: Path, folder: Path) -> None:
     """Rename `beside` to `folder`; what was there is moved away first, since a folder cannot be renamed over a full one."""
-    if not folder.exists():
+    if not os.path.lexists(folder):
         os.replace(beside, folder)
-        _sync(folder.parent)
+        sync(folder.parent)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent)) / folder.name
     os.replace(folder, old)
@@ -199,7 +204,7 @@ def _put_in_place(beside: Path, folder: Path) -> None:
         raise
     finally:
         shutil.rmtree(old.parent, ignore_errors=True)
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -209,8 +214,9 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file or the names in a folder durable."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

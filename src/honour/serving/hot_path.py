@@ -29,7 +29,7 @@ from honour.policy.eligible import Eligibility
 from honour.policy.explore import draw_for
 from honour.policy.outlook import History
 from honour.records.attempt import Attempt, Dispute, Outcome
-from honour.records.decision import Decision, DecisionRequest, RetryAllowance
+from honour.records.decision import Decision, DecisionRequest, RetryAllowance, Stage
 from honour.records.domain import check_payment
 from honour.records.event import (
     AttemptReported,
@@ -43,7 +43,9 @@ from honour.records.event import (
 )
 from honour.records.instant import EPOCH, from_us, to_us
 from honour.records.payment import Payment
+from honour.records.release import ReleaseChanged
 from honour.records.settings import Settings
+from honour.serving.decider import Decider, canary_of
 from honour.serving.keys import without_secrets
 from honour.serving.score import Model, Part, Scorer
 from honour.stores.port import EventLog
@@ -112,9 +114,10 @@ class Engine:
         timer_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.settings, self.log, self.state = settings, log, state
-        self.model, self.retry_model, self.bundle_id = model, retry_model, bundle_id
+        self.live = Decider(bundle_id, model, retry_model, scorer=Scorer(timer_ns))
+        self.canary: Decider | None = None
         self._clock_us, self._timer_ns = clock_us, timer_ns
-        self._scorer, self._eligibility = Scorer(timer_ns), Eligibility(settings.routes)
+        self._eligibility = Eligibility(settings.routes)
         self._stopped: str | None = None
         self._newest: Durable | None = None  # Durable last: what waits for it waits for everything before it.
 
@@ -126,7 +129,13 @@ class Engine:
     @property
     def failures(self) -> Mapping[Part, int]:
         """Decisions that no model scored although there is one, by why."""
-        return self._scorer.failures
+        live, canary = self.live.scorer.failures, self.canary.scorer.failures if self.canary is not None else {}
+        return {part: n + canary.get(part, 0) for part, n in live.items()}
+
+    @property
+    def bundle_id(self) -> str | None:
+        """The bundle that decides for all payments that fell to no canary."""
+        return self.live.bundle_id
 
     @property
     def is_stopped(self) -> bool:
@@ -195,8 +204,10 @@ class Engine:
             payment, requested=request.routes, allowed=allowed, at_us=at_us, last_code=history.last_response_code
         )
         eligible = [one.candidate for one in considered if one.eligible]
-        scored = self._scorer.scored(
-            payment, eligible, at_us=at_us, model=self.model, state=self.state, policy=self.settings.policy, left_ns=left_ns
+        canary = canary_of(self.state.stages, payment, first_us=history.first_us, at_us=at_us, salt=self.settings.policy.salt)
+        decider = self.canary if self.canary is not None and self.canary.bundle_id == canary else self.live
+        scored = decider.scorer.scored(
+            payment, eligible, at_us=at_us, model=decider.model, state=self.state, policy=self.settings.policy, left_ns=left_ns
         )
         draw = draw_for(self.settings.policy.salt, payment.payment_id, history.n_answered + 1)
         decided = decide(
@@ -209,9 +220,10 @@ class Engine:
             fallback_order=self.settings.policy.fallback_order,
             draw=draw,
             at_us=at_us,
-            retry_model=self.retry_model,
+            retry_model=decider.retry_model,
         )
-        decision = self._rendered(payment, decided, allowed=allowed, history=history, is_live=scored.is_live, started_ns=started_ns)
+        stage = self._stage(decider, is_scored=scored.is_live)
+        decision = self._rendered(payment, decided, allowed=allowed, history=history, decider=decider, stage=stage, started_ns=started_ns)
         made = DecisionMade(
             payment=payment,
             decision=decision,
@@ -221,6 +233,7 @@ class Engine:
             replayed=request.at is not None,
             log_away=self.log.journaled is not None,
             features=scored.features,
+            canary=canary,
         )
         return Answered(decision, self._take_in(made, arrived_us=at_us), decision.attempt.route if decision.attempt else None)
 
@@ -272,14 +285,22 @@ class Engine:
         return Answered(dispute, self._take_in(DisputeReported(dispute=dispute), arrived_us=self._clock_us()))
 
     @_in_turn
-    def take_settings(self, settings: Settings) -> Durable:
-        """Decide by these settings from now on; they are written to the log, without their secrets."""
-        durable = self._take_in(SettingsTaken(settings=without_secrets(settings)), arrived_us=self.log.last_arrived_us)
+    def take_settings(self, settings: Settings, *, by: str | None = None) -> Durable:
+        """Decide by these settings from now on; they are written to the log, without their secrets. `by`: who changed them."""
+        taken = SettingsTaken(settings=without_secrets(settings), by=by, at=from_us(self._clock_us()))
+        durable = self._take_in(taken, arrived_us=self.log.last_arrived_us)
         self.settings = settings
         return durable
 
+    @_in_turn
+    def take_release(self, change: ReleaseChanged, *, unless_changed_since: int | None = None) -> Durable | None:
+        """Write down which bundle has which part from now on; None when another change came first, after so many."""
+        if unless_changed_since is not None and self.state.stages.changes != unless_changed_since:
+            return None
+        return self._take_in(change, arrived_us=self.log.last_arrived_us)
+
     def _rendered(
-        self, payment: Payment, decided: Decided, *, allowed: Allowed, history: History, is_live: bool, started_ns: int
+        self, payment: Payment, decided: Decided, *, allowed: Allowed, history: History, decider: Decider, stage: Stage, started_ns: int
     ) -> Decision:
         ends_us = allowed.window_ends_us
         return Decision(
@@ -295,10 +316,13 @@ class Engine:
                 attempts_left=allowed.attempts_left, window_ends_at=from_us(ends_us) if ends_us is not None else None, rule=allowed.rule
             ),
             experiment=None,
-            stage="live" if is_live else "fallback",
-            bundle=self.bundle_id if is_live else None,
+            stage=stage,
+            bundle=decider.bundle_id if stage != "fallback" else None,
             elapsed_us=(self._timer_ns() - started_ns) // 1_000,
         )
+
+    def _stage(self, decider: Decider, *, is_scored: bool) -> Stage:
+        return "fallback" if not is_scored else "canary" if decider is self.canary else "live"
 
     def _attempt_stands(self, attempt: Attempt) -> bool:
         """The same attempt stands already, in the book or, from longer ago, in the log; Contradiction when another does."""

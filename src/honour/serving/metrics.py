@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from honour.records.decision import Decision
+from honour.serving.bundles import Bundles
 from honour.serving.hot_path import Engine
 from honour.serving.push import DuePush
 from honour.serving.queue import Queue
@@ -49,6 +50,10 @@ class Metrics:
         self.registry.register(_Shed(queue))
         waiting = Gauge("honour_queue_waiting", "Requests that wait for their turn", registry=self.registry)
         waiting.set_function(lambda: float(len(queue)))
+
+    def follow_bundles(self, bundles: Bundles) -> None:
+        """Count bundles that are taken up, refused and given back, too."""
+        self.registry.register(_Releases(bundles))
 
     def decided(self, decision: Decision) -> None:
         """Count a decision."""
@@ -104,6 +109,20 @@ class _Shed:
         family = CounterMetricFamily("honour_shed", "Requests refused because more came in than could be done", labels=["rank"])
         for rank, n in self._queue.shed.items():
             family.add_metric([rank], n)
+        return [family]
+
+
+class _Releases:
+    """Bundles in this process."""
+
+    def __init__(self, bundles: Bundles) -> None:
+        self._bundles = bundles
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """What happened, by kind."""
+        family = CounterMetricFamily("honour_bundles", "Bundles that this process took up, refused or gave back", labels=["result"])
+        for result, n in self._bundles.counted.items():
+            family.add_metric([result], n)
         return [family]
 
 

@@ -21,6 +21,7 @@ import uvicorn
 from honour.errors import BadSettings
 from honour.records.settings import DataSettings, ServingSettings, Settings
 from honour.serving.app import Service
+from honour.serving.bundles import Bundles, owner_of
 from honour.serving.hot_path import Engine
 from honour.serving.keys import check_reachable
 from honour.serving.recovery import snapshot
@@ -41,12 +42,14 @@ def serve(
     config: Path | None = None,
     load: Callable[[], Settings] | None = None,
     data: DataSettings | None = None,
+    bundles: Bundles | None = None,
 ) -> None:
     """Answer HTTP until SIGTERM or Ctrl-C; then finish what was accepted, write a snapshot and close the log.
 
     port      0 takes a free one; the address is printed on standard output once requests are answered
     config    file that is watched; `load` reads and checks it when it changes, and on SIGHUP
     data      where the engine's log is: snapshots are then made from it beside the service; absent, they are made in it
+    bundles   follows releases; absent, the engine keeps the bundle that it has
     """
     log_to_stderr()
     check_reachable(engine.settings, host=host)
@@ -68,7 +71,10 @@ def serve(
     upkeep = Upkeep(service, snapshots=snapshots, config=config, load=load, data=data)
 
     async def run() -> None:
-        works = (upkeep.forever(), service.push.forever(), following(engine), _say_when_started(server, listening))
+        works = [upkeep.forever(), service.push.forever(), following(engine), _say_when_started(server, listening)]
+        if bundles is not None:
+            service.metrics.follow_bundles(bundles)
+            works.append(bundles.forever())
         tasks = [asyncio.create_task(work) for work in works]
         if threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, upkeep.look_again)
@@ -80,7 +86,7 @@ def serve(
                 with suppress(asyncio.CancelledError):
                     await task
 
-    engine.take_settings(engine.settings)
+    engine.take_settings(engine.settings, by=owner_of(config))
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GARBAGE)

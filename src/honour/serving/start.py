@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
-from honour.policy.plan import warm
 from honour.records.settings import Settings
-from honour.release.bundle import load_bundle
+from honour.serving.bundles import Bundles
 from honour.serving.hot_path import Engine
 from honour.serving.recovery import Step, restore
 from honour.serving.server import log_to_stderr, serve
@@ -19,11 +17,9 @@ SNAPSHOTS = "snapshots"
 
 
 def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None) -> Engine:
-    """The engine on the data folder's log. `bundle` None takes the folder's own, if it is there; one that does not hold is refused."""
+    """The engine on the data folder's log. `bundle` None takes the live one, if there is one; one that does not hold is refused."""
     log_to_stderr()
     folder = Path(settings.data.dir)
-    found = bundle or (folder / "bundle" if (folder / "bundle").exists() else None)
-    loaded = load_bundle(found) if found is not None else None
     log = serving_log(settings.data)
     try:
         log.take_turn()  # The log must not grow past a snapshot that is ahead of it.
@@ -31,14 +27,12 @@ def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None
             drop_ahead(folder / SNAPSHOTS, seq_max=log.last_seq)
         finally:
             log.end_turn()
-        state = restore(log, snapshots=folder / SNAPSHOTS, step=step)
+        engine = Engine(settings, log=log, state=restore(log, snapshots=folder / SNAPSHOTS, step=step))
+        Bundles(engine, data_dir=folder).begin(bundle)
     except BaseException:
         log.close()
         raise
-    if loaded is None:
-        return Engine(settings, log=log, state=state)
-    warm(loaded.retry_model, year=datetime.now(tz=UTC).year)
-    return Engine(settings, log=log, state=state, model=loaded.model, retry_model=loaded.retry_model, bundle_id=loaded.bundle_id)
+    return engine
 
 
 def run(
@@ -55,6 +49,7 @@ def run(
             config=config,
             load=load,
             data=settings.data,
+            bundles=Bundles(engine, data_dir=folder),
         )
     finally:
         engine.log.close()

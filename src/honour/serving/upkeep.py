@@ -13,6 +13,7 @@ import structlog
 from honour.errors import HonourError, LogUnavailable
 from honour.records.settings import DataSettings, Settings
 from honour.serving.app import Service
+from honour.serving.bundles import owner_of
 from honour.serving.hot_path import Engine
 from honour.serving.recovery import keep, restore
 
@@ -78,7 +79,7 @@ class Upkeep:
 
     def _take(self, load: Callable[[], Settings]) -> None:
         try:
-            self._engine.take_settings(load())
+            self._engine.take_settings(load(), by=owner_of(self._config))
             _log.info("settings_taken", routes=[route.id for route in self._engine.settings.routes if route.enabled])
         except LogUnavailable:
             raise
