@@ -180,7 +180,7 @@ class _NeverSure(MemoryLog):
 def test_an_answer_that_is_not_durable_in_time_is_a_503_and_the_same_decision_stands() -> None:
     log = _NeverSure()
     service = Service(engine(log, model=Fixed()))
-    late = ask(service, "POST", "/v1/decisions", json={"payment": payment()}, headers={"honour-deadline-ms": "5"})
+    late = ask(service, "POST", "/v1/decisions", json={"payment": payment()}, headers={"honour-deadline-ms": "50"})
     assert (late.status_code, late.headers["retry-after"], late.json()["type"]) == (503, "1", "/docs#deadline-over")
     assert "A decision that was made stands" in late.json()["detail"]
     assert service.engine.why_not_ready is None

@@ -36,26 +36,26 @@ def check_type(headers: Headers, kinds: Sequence[str], *, advice: str) -> None:
 
 async def whole_body(receive: Receive, headers: Headers, *, bytes_max: int) -> bytes:
     """The body, or HttpRefused as soon as it is too large."""
-    _check_length(headers, bytes_max=bytes_max, key="serving.body_bytes_max")
+    check_length(headers, bytes_max=bytes_max, key="serving.body_bytes_max")
     chunks, n_bytes, more = [], 0, True
     while more:
         chunk, more = await _chunk(receive)
         chunks.append(chunk)
         n_bytes += len(chunk)
         if n_bytes > bytes_max:
-            raise _too_large(bytes_max, key="serving.body_bytes_max")
+            raise too_large(bytes_max, key="serving.body_bytes_max")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def lines_of(receive: Receive, headers: Headers, *, bytes_max: int, line_bytes_max: int) -> AsyncIterator[bytes]:
     """Lines as they come in, never more of them in memory than came in at once. A line that is too long comes as a line that is no JSON."""
-    _check_length(headers, bytes_max=bytes_max, key="serving.bulk_bytes_max")
+    check_length(headers, bytes_max=bytes_max, key="serving.bulk_bytes_max")
     rest, n_bytes, more, is_too_long = b"", 0, True, False
     while more:
         chunk, more = await _chunk(receive)
         n_bytes += len(chunk)
         if n_bytes > bytes_max:
-            raise _too_large(bytes_max, key="serving.bulk_bytes_max")
+            raise too_large(bytes_max, key="serving.bulk_bytes_max")
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield _TOO_LONG if is_too_long or len(line) > line_bytes_max else line
@@ -76,12 +76,14 @@ async def _chunk(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), bool(message.get("more_body"))
 
 
-def _check_length(headers: Headers, *, bytes_max: int, key: str) -> None:
+def check_length(headers: Headers, *, bytes_max: int, key: str) -> None:
+    """Refuse a body that says itself that it is too large; `key` is the setting that says so."""
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > bytes_max:
-        raise _too_large(bytes_max, key=key)
+        raise too_large(bytes_max, key=key)
 
 
-def _too_large(bytes_max: int, *, key: str) -> HttpRefused:
+def too_large(bytes_max: int, *, key: str) -> HttpRefused:
+    """What is said of a body that is too large."""
     detail = f"At most {bytes_max} bytes are taken ({key}). Send many reports line by line to /v1/events."
     return HttpRefused(plain_problem(413, title="Content Too Large", detail=detail), anchor="content-too-large")

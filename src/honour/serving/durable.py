@@ -9,6 +9,7 @@ from functools import partial
 
 from honour.serving.deadline import Deadline
 from honour.serving.hot_path import Durable
+from honour.serving.queue import Asker
 
 
 class Waiting:
@@ -22,31 +23,38 @@ class Waiting:
 
     def __init__(self) -> None:
         self.n = 0
-        self._done: deque[tuple[asyncio.Future[None], Durable]] = deque()
+        self._done: deque[_Waiter] = deque()
         self._is_called = False
 
     async def until(self, durable: Durable | None, *, deadline: Deadline | None = None) -> None:
         """Return when the event, and all before it, are durable; LogUnavailable when it was not kept, DeadlineOver when it is late."""
-        if durable is None:
-            return
-        if durable.done():
-            durable.result()
-            return
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        durable.add_done_callback(partial(self._finished, loop, waiter))
-        late = loop.call_later(max(0.0, deadline.left_ns() / 1e9), _give_up, waiter, deadline) if deadline is not None else None
-        self.n += 1
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = self.add(durable, done, deadline=deadline)
         try:
-            await waiter
+            await done
         finally:
-            self.n -= 1
-            if late is not None:
-                late.cancel()
+            if waiter is not None:
+                self._leave(waiter)
 
-    def _finished(self, loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None], durable: Durable) -> None:
+    def add(self, durable: Durable | None, asker: Asker, *, deadline: Deadline | None = None) -> _Waiter | None:
+        """Tell `asker` when that is so; at once, where it is already."""
+        if durable is None:
+            asker.set_result(None)
+            return None
+        if durable.done():
+            _tell(asker, durable)
+            return None
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(asker, durable)
+        if deadline is not None:
+            waiter.late = loop.call_later(max(0.0, deadline.left_ns() / 1e9), self._give_up, waiter, deadline)
+        self.n += 1
+        durable.add_done_callback(partial(self._finished, loop, waiter))
+        return waiter
+
+    def _finished(self, loop: asyncio.AbstractEventLoop, waiter: _Waiter, _durable: Durable) -> None:
         """In the log's thread."""
-        self._done.append((waiter, durable))
+        self._done.append(waiter)
         if not self._is_called:
             self._is_called = True
             with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
@@ -55,15 +63,40 @@ class Waiting:
     def _wake(self) -> None:
         self._is_called = False  # First, so that what is added from now on calls again.
         while self._done:
-            waiter, durable = self._done.popleft()
-            if waiter.done():
-                continue
-            if (error := durable.exception()) is not None:
-                waiter.set_exception(error)
-            else:
-                waiter.set_result(None)
+            waiter = self._done.popleft()
+            self._leave(waiter)
+            if not waiter.asker.done():
+                _tell(waiter.asker, waiter.durable)
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """It waits no longer; may be said twice."""
+        if waiter.is_waiting:
+            waiter.is_waiting = False
+            self.n -= 1
+            if waiter.late is not None:
+                waiter.late.cancel()
+
+    def _give_up(self, waiter: _Waiter, deadline: Deadline) -> None:
+        self._leave(waiter)
+        if not waiter.asker.done():
+            waiter.asker.set_exception(deadline.over_unkept())
 
 
-def _give_up(waiter: asyncio.Future[None], deadline: Deadline) -> None:
-    if not waiter.done():
-        waiter.set_exception(deadline.over_unkept())
+class _Waiter:
+    """One who waits for an event, and the timer of its deadline."""
+
+    __slots__ = ("asker", "durable", "is_waiting", "late")
+
+    def __init__(self, asker: Asker, durable: Durable) -> None:
+        self.asker, self.durable = asker, durable
+        self.is_waiting = True
+        self.late: asyncio.TimerHandle | None = None
+
+
+def _tell(asker: Asker, durable: Durable) -> None:
+    if (error := durable.exception()) is None:
+        asker.set_result(None)
+    elif isinstance(error, Exception):
+        asker.set_exception(error)
+    else:
+        raise error

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeVar
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from honour.errors import HonourError, Overloaded
 from honour.records.settings import ServingSettings
@@ -24,41 +25,71 @@ PATIENCE = {"in_progress": 1, "decision": 1, "report": 5, "bulk": 50}
 INTERVAL_NS = 100_000_000
 SLICE_NS = 500_000
 """Work done before sockets are looked at again."""
+TOGETHER_NS = 4_000_000
+"""Work after which the log makes durable what was done, also when more waits."""
+
+
+class Asker(Protocol):
+    """Who waits for what a piece of work gives: a future of asyncio, or what stands for one where that would cost too much."""
+
+    def done(self) -> bool:
+        """Nobody waits any more."""
+        ...
+
+    def set_result(self, result: Any, /) -> None:
+        """What the work gave."""
+        ...
+
+    def set_exception(self, error: Exception, /) -> None:
+        """Why it gave nothing."""
+        ...
 
 
 class _Waiting(NamedTuple):
     since_ns: int
     work: Callable[[], Any]
     deadline: Deadline | None
-    done: asyncio.Future[Any]
+    asker: Asker
 
 
 class Queue:
     """Runs work in the event loop, one piece after the other.
 
     settings  gives those in force
+    turn      is taken around pieces that are done together: what they append to the log becomes durable in one commit
     shed      requests refused here, by rank
     """
 
-    def __init__(self, settings: Callable[[], ServingSettings], *, timer_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        settings: Callable[[], ServingSettings],
+        *,
+        timer_ns: Callable[[], int],
+        turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.shed: dict[Rank, int] = dict.fromkeys(RANKS, 0)
-        self._settings, self._timer_ns = settings, timer_ns
+        self._settings, self._timer_ns, self._turn = settings, timer_ns, turn
         self._waiting: dict[Rank, deque[_Waiting]] = {rank: deque() for rank in RANKS}
         self._late_since_ns: dict[Rank, int | None] = dict.fromkeys(RANKS, None)
         self._is_called = False
+        self._held: ExitStack | None = None
+        self._held_since_ns = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
     async def run(self, rank: Rank, work: Callable[[], Answer], *, deadline: Deadline | None = None) -> Answer:
         """What `work` gives when its turn has come; Overloaded when that would take too long, DeadlineOver when it has."""
+        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.add(rank, work, done, deadline=deadline)
+        return await done
+
+    def add(self, rank: Rank, work: Callable[[], Any], asker: Asker, *, deadline: Deadline | None = None) -> None:
+        """Tell `asker` what `work` gives when its turn has come, or why not; raises Overloaded when too many wait now."""
         if len(self) >= self._settings().waiting_max:
             self._make_room(rank)
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Answer] = loop.create_future()
-        self._waiting[rank].append(_Waiting(self._timer_ns(), work, deadline, done))
-        self._call(loop)
-        return await done
+        self._waiting[rank].append(_Waiting(self._timer_ns(), work, deadline, asker))
+        self._call(asyncio.get_running_loop())
 
     def _call(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._is_called:
@@ -66,16 +97,32 @@ class Queue:
             loop.call_soon(self._work, loop)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Work for a while. The turn lasts while more waits, so that one commit serves many; but not so long that any waits for it."""
         self._is_called = False
+        if self._held is None:
+            self._held, self._held_since_ns = ExitStack(), self._timer_ns()
+            with suppress(HonourError):  # Each piece of work takes a turn too, and says so itself.
+                self._held.enter_context(self._turn())
+        is_done = self._work_on()
+        if is_done or self._timer_ns() - self._held_since_ns > TOGETHER_NS:
+            held, self._held = self._held, None
+            held.close()
+        if not is_done:
+            self._call(loop)
+
+    def _work_on(self) -> bool:
+        """Work for a while; True when nothing is left."""
         began_ns = now_ns = self._timer_ns()
         while now_ns < began_ns + SLICE_NS:
             self._shed_late(now_ns)
-            rank = next((rank for rank in RANKS if self._waiting[rank]), None)
-            if rank is None:
-                return
-            _do(self._waiting[rank].popleft())
+            for waiting in self._waiting.values():  # In the order of RANKS.
+                if waiting:
+                    _do(waiting.popleft())
+                    break
+            else:
+                return True
             now_ns = self._timer_ns()
-        self._call(loop)
+        return False
 
     def _make_room(self, rank: Rank) -> None:
         """Refuse the newest of the lowest rank, or who comes now when nobody ranks lower."""
@@ -89,6 +136,8 @@ class Queue:
     def _shed_late(self, now_ns: int) -> None:
         allowed_ms = self._settings().queue_delay_ms
         for rank, waiting in self._waiting.items():
+            if not waiting and self._late_since_ns[rank] is None:
+                continue
             allowed_ns = allowed_ms * PATIENCE[rank] * 1_000_000
             late_since_ns = self._late_since_ns[rank]
             if not waiting or now_ns - waiting[0].since_ns <= allowed_ns:
@@ -102,19 +151,19 @@ class Queue:
 
 
 def _do(one: _Waiting) -> None:
-    if one.done.done():  # Whoever waited for it is gone.
+    if one.asker.done():  # Whoever waited for it is gone.
         return
     try:
         if one.deadline is not None:
             one.deadline.check()
-        one.done.set_result(one.work())
+        one.asker.set_result(one.work())
     except Exception as error:
-        one.done.set_exception(error)
+        one.asker.set_exception(error)
 
 
 def _refuse(one: _Waiting, error: HonourError) -> None:
-    if not one.done.done():
-        one.done.set_exception(error)
+    if not one.asker.done():
+        one.asker.set_exception(error)
 
 
 def _overloaded(why: str) -> Overloaded:

@@ -24,13 +24,17 @@ from honour.serving.app import Service
 from honour.serving.bundles import Bundles, owner_of
 from honour.serving.hot_path import Engine
 from honour.serving.keys import check_reachable
+from honour.serving.protocol import protocol_of
 from honour.serving.recovery import snapshot
 from honour.serving.upkeep import Upkeep, following
 
 _log = structlog.get_logger("honour")
 
-_GARBAGE = (50_000, 50, 1_000_000)
-"""A look for cycles through all of the state stops everything while it lasts, and finds none: only young objects are looked at."""
+SWITCH_S = 0.001
+"""The log's writer waits at most this long for Python's lock, some ten times in a commit; the default is five times as long."""
+_GARBAGE = (5_000, 1_000_000, 1_000_000)
+"""A look for cycles through all of the state stops everything while it lasts, and finds none: only young objects are looked at, a few
+at a time, so that nobody waits for it."""
 
 
 def serve(
@@ -58,7 +62,7 @@ def serve(
     told = uvicorn.Config(
         service,
         loop="uvloop",
-        http="httptools",
+        http=protocol_of(service),  # type: ignore[arg-type]  # a factory where a class is expected; uvicorn only calls it
         ws="none",
         lifespan="off",
         access_log=False,
@@ -87,6 +91,7 @@ def serve(
                     await task
 
     engine.take_settings(engine.settings, by=owner_of(config))
+    sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GARBAGE)

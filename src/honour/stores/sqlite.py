@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ CREATE INDEX IF NOT EXISTS events_of_payment ON events (payment_id, seq) WHERE p
 INSERT OR IGNORE INTO meta VALUES ('format', {format});
 COMMIT;
 """
-_INSERT = "INSERT INTO events (seq, arrived_us, kind, payment_id, key, body) VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO events (seq, arrived_us, kind, payment_id, key, body) VALUES "
+_ROW = "(?, ?, ?, ?, ?, ?)"
+_AT_ONCE = 64
+"""Rows of one statement. Each statement lets go of Python's lock and has to wait for it again, so that few of them keep a commit short."""
 _SELECT = "SELECT seq, arrived_us, body FROM events"
 _END = "SELECT seq, arrived_us FROM events ORDER BY seq DESC LIMIT 1"
 _PROBE_BYTES = 65_536  # A page might fit where no event does.
@@ -83,9 +87,14 @@ class SqliteRows:
     def write(self, rows: Sequence[Row]) -> None:
         """All of them in one commit, or none."""
         writer = self._writing()
+        if len(rows) <= _AT_ONCE:
+            if rows:
+                _insert(writer, rows)  # A statement alone is a commit.
+            return
         try:
             writer.execute("BEGIN IMMEDIATE")
-            writer.executemany(_INSERT, rows)
+            for start in range(0, len(rows), _AT_ONCE):
+                _insert(writer, rows[start : start + _AT_ONCE])
             writer.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
@@ -193,6 +202,10 @@ class SqliteRows:
             raise LogUnavailable(f"{self._path}: {error}. Check that the folder is there, may be written to, and has room.") from error
         except sqlite3.DatabaseError as error:
             raise LogContractBroken(f"{self._path}: {error}. Restore the file from a backup.") from error
+
+
+def _insert(writer: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    writer.execute(_INSERT + ", ".join([_ROW] * len(rows)), list(chain.from_iterable(rows)))
 
 
 def _synchronise_folder(folder: Path) -> None:

@@ -1,0 +1,128 @@
+"""Where the microseconds of a decision go, in one process and without HTTP: each stage asked again and again, then all of them in turn.
+
+python benchmarks/stages.py [--rounds N]
+
+The stages alone are warm: code and data of one stage fit its caches. The whole is what a decision costs in a stream of
+others; what it takes beyond their sum is memory that had to be fetched again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import made
+import msgspec
+
+from honour.policy.decide import decide
+from honour.policy.eligible import Eligibility
+from honour.policy.outlook import Predicted
+from honour.records.event import DecisionMade
+from honour.release.bundle import Bundle, load_bundle
+from honour.serving import start, wire
+from honour.serving.hot_path import Engine
+
+N_ROUTES = 8
+REPEATS = 5
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=300, help="payments that each stage is asked about, five times")
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory(prefix="honour-stages-") as kept:
+        folder = Path(kept)
+        made.bundle(folder / "bundle")
+        made.past(folder / "data", n_attempts=20_000)
+        engine = start.prepare(made.settings(folder / "data", n_routes=N_ROUTES), bundle=folder / "bundle")
+        try:
+            gc.collect()
+            gc.freeze()
+            gc.disable()
+            table(engine, load_bundle(folder / "bundle"), rounds=rounds)
+        finally:
+            engine.log.close()
+
+
+def table(engine: Engine, loaded: Bundle, *, rounds: int) -> None:
+    """Print what each stage takes, and all together."""
+    bodies = made.decision_bodies(n=rounds, seed=3, prefix="stage")
+    total = 0.0
+    for name, ask in stages(engine, loaded, bodies):
+        us = warm(ask, rounds=rounds)
+        total += us
+        print(f"{name:44}{us:8.1f} us")
+    print(f"{'sum':44}{total:8.1f} us")
+    whole = made.decision_bodies(n=2_000, seed=4, prefix="whole")
+    began, began_cpu = time.perf_counter(), time.process_time()
+    for body in whole:
+        answered = engine.decide(wire.parse_request(body))
+        wire.render(answered.answer)
+    assert answered.durable is not None
+    answered.durable.result()
+    took, cpu = (time.perf_counter() - began) / len(whole) * 1e6, (time.process_time() - began_cpu) / len(whole) * 1e6
+    print(f"{'one after the other, the log written meanwhile':44}{took:8.1f} us, {cpu:.1f} us of CPU time in both threads")
+
+
+def stages(engine: Engine, loaded: Bundle, bodies: list[bytes]) -> Iterator[tuple[str, Callable[[int], object]]]:
+    """Each stage with what asks it about payment number n; later stages are asked with what earlier ones gave."""
+    state, settings, model, fast = engine.state, engine.settings, loaded.model, engine.state.fast
+    at_us, order = engine.now_us, range(len(bodies))
+    requests = [wire.parse_request(body) for body in bodies]
+    paid = [request.payment for request in requests]
+    terms, eligibility = settings.terms_of("anybody"), Eligibility(settings.routes)
+    yield "decode, look for card numbers", lambda n: wire.parse_request(bodies[n])
+    yield "what network rules leave", lambda n: state.retries.allowed(paid[n], at_us=at_us)
+    allowed = [state.retries.allowed(one, at_us=at_us) for one in paid]
+    yield "eligible", lambda n: eligibility.of(paid[n], requested=None, allowed=allowed[n], at_us=at_us)
+    considered = [eligibility.of(paid[n], requested=None, allowed=allowed[n], at_us=at_us) for n in order]
+    candidates = [[one.candidate for one in each if one.eligible] for each in considered]
+    yield "features as of now", lambda n: state.features.as_of(paid[n], candidates[n], at_us=at_us)
+    served = [state.features.as_of(paid[n], candidates[n], at_us=at_us) for n in order]
+    yield "matrix, trees, calibration", lambda n: model.predict_many(served[n])
+    p_model = [model.predict_many(one) for one in served]
+    yield "fast layer", lambda n: fast.correct(paid[n], candidates[n], p_model=p_model[n], at_us=at_us)
+    corrected = [fast.correct(paid[n], candidates[n], p_model=p_model[n], at_us=at_us) for n in order]
+    predicted = [Predicted(both.p_approve, p_model[n], both.sd) for n, both in enumerate(corrected)]
+    history = state.book.history("not known")
+
+    def decided(n: int) -> object:
+        return decide(
+            paid[n],
+            considered=considered[n],
+            predicted=predicted[n],
+            terms=terms,
+            allowed=allowed[n],
+            history=history,
+            fallback_order=(),
+            draw=0.5,
+            at_us=at_us,
+            retry_model=loaded.retry_model,
+        )
+
+    yield "policy: values, exploration, ranking", decided
+    decisions = [engine.decide(request).answer for request in requests]
+    yield "encode the answer", lambda n: wire.render(decisions[n])
+    events = [DecisionMade(payment=paid[n], decision=decisions[n], decided_us=at_us, draw=0.5, features=served[n]) for n in order]
+    encoder = msgspec.json.Encoder()
+    yield "encode the event", lambda n: encoder.encode(events[n]).decode()
+
+
+def warm(ask: Callable[[int], object], *, rounds: int) -> float:
+    """Microseconds of CPU time for one answer: the best of a few passes over all payments."""
+    best = float("inf")
+    for _ in range(REPEATS):
+        began = time.process_time_ns()
+        for number in range(rounds):
+            ask(number)
+        best = min(best, (time.process_time_ns() - began) / rounds / 1e3)
+    return best
+
+
+if __name__ == "__main__":
+    main()
