@@ -13,6 +13,7 @@
     ├── CannotTrain          the data do not hold what a model needs (exit 1)
     ├── BundleRefused        a bundle is corrupt, foreign or no longer agrees with itself (exit 1)
     ├── RegistryUnavailable  the model registry does not answer or cannot keep what it is given (exit 3)
+    ├── StreamUnavailable    no Kafka broker answers, or a topic refuses what it is given (exit 3)
     ├── DeadlineOver         an answer was not ready, or not durable, when it was due (HTTP 503)
     ├── Overloaded           more comes in than can be done (HTTP 503)
     ├── RateExceeded         a key asks more often than it may (HTTP 429)
@@ -120,6 +121,13 @@ class RegistryUnavailable(HonourError):
     """The model registry does not answer, or cannot keep or find what is asked of it; nothing in production was changed."""
 
     anchor = "registry-unavailable"
+    exit_code = 3
+
+
+class StreamUnavailable(HonourError):
+    """No Kafka broker answers, or a topic refuses what it is given; positions are where they were."""
+
+    anchor = "stream-unavailable"
     exit_code = 3
 
 

@@ -92,6 +92,26 @@ class RetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     webhook_secret: str | None = None
 
 
+class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Kafka: the event log as a stream out, reports as a stream in.
+
+    brokers        HOST:PORT with commas between
+    events_topic   gets every event of the log; reports_topic brings reports, and refused_topic gets those that were refused
+    group          consumer group that shares the reports
+    server         Honour server that is told the reports; key is the API key for it, with the scope `report`
+    kafka          further properties of librdkafka, such as those of security
+    """
+
+    brokers: str | None = None
+    events_topic: str = "honour.events"
+    reports_topic: str = "honour.reports"
+    refused_topic: str = "honour.reports.refused"
+    group: str = "honour"
+    server: str = "http://127.0.0.1:8080"
+    key: str | None = None
+    kafka: dict[str, str] = {}
+
+
 class MappedCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an acquirer's own code stands for."""
 
@@ -118,6 +138,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     serving: ServingSettings = ServingSettings()
     policy: PolicySettings = PolicySettings()
     retries: RetrySettings = RetrySettings()
+    stream: StreamSettings = StreamSettings()
     gates: GateSettings = GateSettings()
     registry: RegistrySettings = RegistrySettings()
     release: ReleaseSettings = ReleaseSettings()

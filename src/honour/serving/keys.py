@@ -116,6 +116,7 @@ def without_secrets(settings: Settings) -> Settings:
         settings,
         data=replace(settings.data, log=None),
         policy=replace(settings.policy, salt=""),
+        stream=replace(settings.stream, key=None, kafka={}),
         retries=replace(settings.retries, webhook_secret=None),
         registry=replace(settings.registry, uri=None),
         serving=replace(settings.serving, keys=keys),

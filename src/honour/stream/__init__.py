@@ -1,0 +1,1 @@
+"""Kafka: the event log as a stream out, and reports as a stream in."""
