@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from honour.outcomes.state import State
 from honour.records.event import ServedFeatures
 from honour.records.route import Merchant, Route, RouteCost
-from honour.records.settings import Settings
+from honour.records.settings import ServingSettings, Settings
 from honour.serving.app import Service
 from honour.serving.hot_path import Engine
 from honour.serving.score import Model
@@ -24,6 +24,8 @@ NOON_US = 1_772_366_400_000_000  # 2026-03-01T12:00Z
 SECOND_US = 1_000_000
 
 SETTINGS = Settings(
+    # Whether an answer is in time on a busy machine is asked by tests that say so.
+    serving=ServingSettings(deadline_ms=60_000, queue_delay_ms=60_000),
     merchants={"default": Merchant(margin_bps=2500, exploration_budget_minor=5.0)},
     routes=(
         Route(id="acq_1", cost=RouteCost(attempt_minor=10)),

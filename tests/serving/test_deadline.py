@@ -19,6 +19,7 @@ from honour.records.attempt import Attempt
 from honour.records.decision import Decision, DecisionRequest
 from honour.records.event import Event, LoggedEvent, ServedFeatures
 from honour.records.instant import from_us
+from honour.records.settings import ServingSettings
 from honour.serving.app import Service
 from honour.serving.hot_path import Engine
 from honour.serving.score import FORGOTTEN_NS, Lately
@@ -220,6 +221,7 @@ def test_a_deadline_that_is_no_number_of_milliseconds_is_refused(said: str) -> N
 
 def test_a_service_that_is_slow_answers_payments_in_progress_and_tells_the_others_to_come_again() -> None:
     shop = Shop(took_ms=30, n_answered=0)
+    shop.engine.settings = msgspec.structs.replace(shop.engine.settings, serving=ServingSettings())
     service = Service(shop.engine, timer_ns=shop.ticks)
     begun = [shop.decide(f"pay_begun_{number}", left_ms=None).payment_id for number in range(3)]
     for payment_id in begun:

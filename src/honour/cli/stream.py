@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import typer
 
 from honour.cli import show
@@ -41,7 +42,8 @@ def into(data: Path | None = DataOption, config: Path | None = ConfigOption) -> 
     everything is durable.
     """
     settings = _settings(config, data)
-    stream = StreamIn(settings.stream)
+    server = settings.stream.server or f"http://127.0.0.1:{settings.serving.port}"
+    stream = StreamIn(msgspec.structs.replace(settings.stream, server=server))
     _run(stream)
     show.note(f"{stream.accepted} reports told, {stream.refused} refused.")
 

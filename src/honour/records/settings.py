@@ -98,7 +98,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     brokers        HOST:PORT with commas between
     events_topic   gets every event of the log; reports_topic brings reports, and refused_topic gets those that were refused
     group          consumer group that shares the reports
-    server         Honour server that is told the reports; key is the API key for it, with the scope `report`
+    server         address of the server that is told the reports, absent that of `serving` on this machine
+    key            API key for it, with the scope `report`
     kafka          further properties of librdkafka, such as those of security
     """
 
@@ -107,7 +108,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     reports_topic: str = "honour.reports"
     refused_topic: str = "honour.reports.refused"
     group: str = "honour"
-    server: str = "http://127.0.0.1:8080"
+    server: str | None = None
     key: str | None = None
     kafka: dict[str, str] = {}
 

@@ -75,7 +75,7 @@ class StreamIn:
         consumer = consumer_for(self._told, topic=self._told.reports_topic)
         producer = producer_for(self._told)
         try:
-            with httpx.Client(base_url=self._told.server, timeout=TIMEOUT_S, headers=self._headers()) as client:
+            with httpx.Client(base_url=self._told.server or "", timeout=TIMEOUT_S, headers=self._headers()) as client:
                 self._post = self._post or _posting(client)
                 while not self._over.is_set():
                     messages = [one for one in consumer.consume(AT_ONCE, timeout=0.2) if _is_whole(one)]
