@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from honour import __version__
-from honour.cli import data, features, keys, models, networks, pipeline, release, retries, service, stream, world
+from honour.cli import audit, data, features, keys, models, networks, pipeline, release, retries, service, stream, world
 
 app = typer.Typer(
     name="honour",
@@ -35,6 +35,7 @@ app.add_typer(retries.app, name="retries")
 app.add_typer(stream.app, name="stream")
 app.add_typer(keys.app, name="keys")
 app.command("explain-code")(networks.explain_code)
+app.command("audit")(audit.audit)
 app.command("doctor")(service.doctor)
 
 

@@ -75,6 +75,38 @@ def rollback(data: Path = _DATA, config: Path | None = _CONFIG, why: str = _WHY,
     _show(_handover(data, config).rollback(why=why), json=json)
 
 
+@app.command("compare")
+def compare_(
+    bundle: str | None = typer.Argument(None, metavar="BUNDLE", help="Beginning of the bundle_id of one that is or was in shadow."),
+    data: Path = _DATA,
+    config: Path | None = _CONFIG,
+    json: bool = _JSON,
+) -> None:
+    """A bundle in shadow against what was decided: agreement, log loss and calibration on what was answered, and value.
+
+    Intervals are 95 %, clustered by payment. "cannot say" means that the log holds too little of what the bundle would have done.
+    """
+    told = _handover(data, config).compare(bundle)
+    if json:
+        show.as_json(told)
+        return
+    show.out(f"Bundle {told.bundle[:19]} in shadow of {told.n_decisions} decisions, {told.n_answered} of them attempts with an answer.\n")
+    rows = [["would have done the same", show.figure(told.agreement), "", ""]]
+    for name in ("log_loss", "calibration_error"):
+        sides = [getattr(side, name) if side is not None else None for side in (told.decider, told.challenger)]
+        gain = show.figure(told.log_loss_gain) if name == "log_loss" else ""
+        rows.append([name.replace("_", " "), *(show.figure(side) for side in sides), gain])
+    show.table("Probabilities", ["", "decided", "in shadow", "gain"], rows)
+    values = [
+        ["by the probabilities of the bundle that decided", show.figure(told.gain_by_decider, digits=2)],
+        ["by its own", show.figure(told.gain_by_challenger, digits=2)],
+        ["by what came back, doubly robust", show.estimate(told.gain, digits=2)],
+    ]
+    show.table("\nValue of its choices less that of those made, minor units per decision", ["", "gain"], values)
+    if told.why_no_gain is not None:
+        show.out(f"What came back cannot say: {told.why_no_gain}.")
+
+
 def _handover(data: Path, config: Path | None) -> Handover:
     from honour.pipeline.handover import Handover  # MLflow, where it is asked; serving does without it.
 

@@ -16,9 +16,11 @@ from honour.errors import BadInput, RegistryUnavailable
 from honour.loop import DataDir
 from honour.outcomes.stages import Stages
 from honour.outcomes.state import State
+from honour.records.event import ShadowDecided
 from honour.records.release import ReleaseAction, ReleaseChanged
 from honour.records.settings import Settings
 from honour.registry.tracking import Registry, Version
+from honour.release.compare import Comparison, compare
 from honour.release.guardrail import Guarded, guarded
 from honour.release.store import BundleStore
 from honour.serving.hot_path import Engine
@@ -87,6 +89,22 @@ class Handover:
     def rollback(self, *, why: str) -> Status:
         """The canary decides no more; without one, the live bundle gives way to the one before it."""
         return self._change("rollback", None, why=why)
+
+    def compare(self, named: str | None) -> Comparison:
+        """What the log says of a bundle that is in shadow, or was; without a name the one that is."""
+        with self._where.log() as log:
+            events = list(log.read())
+        said = {one.event.bundle for one in events if isinstance(one.event, ShadowDecided)}
+        fitting = sorted(one for one in said if named is None or one.startswith(named))
+        if named is None and len(fitting) > 1:
+            state = State()
+            for logged in events:
+                state.stages.apply(logged)
+            fitting = [one for one in fitting if one in state.stages.shadows]
+        if len(fitting) != 1:
+            told = ", ".join(one[:19] for one in sorted(said)) or "none"
+            raise BadInput(f"{len(fitting)} bundles are meant; name one. In the log of shadow decisions are: {told}.", path="BUNDLE")
+        return compare(events, bundle=fitting[0], settings=self._settings)
 
     def _change(self, action: ReleaseAction, named: str | None, *, why: str, share: float | None = None) -> Status:
         with self._where.log(read_only=False) as log:

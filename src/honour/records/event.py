@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from honour.records.attempt import Attempt, Dispute, Outcome
-from honour.records.decision import Decision
+from honour.records.decision import Action, ChosenAttempt, Decision, RankedCandidate, Reason
 from honour.records.instant import Instant
 from honour.records.payment import Payment
 from honour.records.release import ReleaseChanged
@@ -79,7 +79,25 @@ class SettingsTaken(msgspec.Struct, frozen=True, kw_only=True, tag="settings", o
     at: Instant | None = None
 
 
-Event = DecisionMade | OutcomeReported | AttemptReported | DisputeReported | SettingsTaken | ReleaseChanged
+class ShadowDecided(msgspec.Struct, frozen=True, kw_only=True, tag="shadow", omit_defaults=True):
+    """What a bundle in shadow would have done in place of a decision; nobody obeyed it.
+
+    ranking  candidates that were eligible
+    took_us  microseconds that it needed
+    """
+
+    payment_id: str
+    decision_id: str
+    bundle: str
+    action: Action
+    attempt: ChosenAttempt | None
+    wait_until: Instant | None
+    reason: Reason
+    ranking: tuple[RankedCandidate, ...]
+    took_us: int
+
+
+Event = DecisionMade | OutcomeReported | AttemptReported | DisputeReported | SettingsTaken | ReleaseChanged | ShadowDecided
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +117,7 @@ def payment_id_of(event: Event) -> str | None:
     match event:
         case DecisionMade():
             return event.payment.payment_id
-        case OutcomeReported():
+        case OutcomeReported() | ShadowDecided():
             return event.payment_id
         case AttemptReported():
             return event.attempt.payment.payment_id
@@ -125,5 +143,7 @@ def key_of(event: Event) -> str | None:
             return f"attempt:{event.attempt.attempt_id}{suffix}"
         case DisputeReported():
             return f"dispute:{event.dispute.dispute_id}"
+        case ShadowDecided():
+            return f"shadow:{event.decision_id}:{event.bundle}"
         case SettingsTaken() | ReleaseChanged():
             return None

@@ -26,7 +26,7 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class ReleaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a release goes back by itself.
+    """When a release goes back by itself, and what a challenger in shadow may use.
 
     error_rate           how often one guardrail may be wrong in the whole life of one release, however often it is looked at
     watch_hours          a bundle that was promoted is watched this long
@@ -34,6 +34,9 @@ class ReleaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     approval_drop_max    after a promotion, this much below what it was before: then there is nobody to compare with at the same time
     calibration_gap_max  approvals may surely differ this much from what was predicted, as a share of answers
     fallback_more_max    share of decisions that the bundle did not score, more than without it
+    shadow_per_s_max     decisions a second that a challenger in shadow is asked about, in each process; others are left out, and counted
+    shadow_ms_max        a challenger that takes longer for one is ended, and begun again later
+    shadow_bytes_max     memory of the process of a challenger
     slow_ms              a decision that takes longer is slow; slow_more_max share of slow ones, more than without it
     """
 
@@ -43,6 +46,9 @@ class ReleaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     approval_drop_max: Tolerance = 0.1
     calibration_gap_max: Tolerance = 0.1
     fallback_more_max: Tolerance = 0.02
+    shadow_per_s_max: Annotated[int, msgspec.Meta(ge=1)] = 500
+    shadow_ms_max: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+    shadow_bytes_max: Annotated[int, msgspec.Meta(ge=134_217_728)] = 2_147_483_648
     slow_ms: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     slow_more_max: Tolerance = 0.05
 

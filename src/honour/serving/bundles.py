@@ -42,6 +42,7 @@ class Bundles:
 
     def __init__(self, engine: Engine, *, data_dir: Path, timer_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self.counted = {"taken": 0, "refused": 0, "rolled_back": 0}
+        self.data_dir = data_dir
         self._engine, self._store, self._timer_ns = engine, BundleStore(data_dir), timer_ns
         self._refused: set[str] = set()
         self._seen_by_hand: tuple[tuple[str, int, int], ...] = ()

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from honour.approval.retry_model import RetryModel
+from honour.networks.retry_limit import Allowed
 from honour.outcomes.stages import Stages, began_us
+from honour.policy.eligible import Considered
+from honour.policy.outlook import History, Predicted
+from honour.records.event import DecisionMade
 from honour.records.payment import Payment
 from honour.serving.score import Model, Scorer
+
+
+class Seen(NamedTuple):
+    """A decision, and what it was made from beside the event; what was thought of the eligible candidates, None where nothing could say."""
+
+    made: DecisionMade
+    considered: Sequence[Considered]
+    allowed: Allowed
+    history: History
+    predicted: Predicted | None
 
 
 class Decider:

@@ -39,13 +39,14 @@ from honour.records.event import (
     LoggedEvent,
     OutcomeReported,
     SettingsTaken,
+    ShadowDecided,
     key_of,
 )
 from honour.records.instant import EPOCH, from_us, to_us
 from honour.records.payment import Payment
 from honour.records.release import ReleaseChanged
 from honour.records.settings import Settings
-from honour.serving.decider import Decider, canary_of
+from honour.serving.decider import Decider, Seen, canary_of
 from honour.serving.keys import without_secrets
 from honour.serving.score import Model, Part, Scorer
 from honour.stores.port import EventLog
@@ -116,6 +117,7 @@ class Engine:
         self.settings, self.log, self.state = settings, log, state
         self.live = Decider(bundle_id, model, retry_model, scorer=Scorer(timer_ns))
         self.canary: Decider | None = None
+        self.watch: Callable[[Seen], None] | None = None  # Told of every decision that a model was asked about; must not wait.
         self._clock_us, self._timer_ns = clock_us, timer_ns
         self._eligibility = Eligibility(settings.routes)
         self._stopped: str | None = None
@@ -235,6 +237,8 @@ class Engine:
             features=scored.features,
             canary=canary,
         )
+        if self.watch is not None and scored.features is not None:
+            self.watch(Seen(made, considered, allowed, history, scored.predicted))
         return Answered(decision, self._take_in(made, arrived_us=at_us), decision.attempt.route if decision.attempt else None)
 
     @_in_turn
@@ -298,6 +302,12 @@ class Engine:
         if unless_changed_since is not None and self.state.stages.changes != unless_changed_since:
             return None
         return self._take_in(change, arrived_us=self.log.last_arrived_us)
+
+    def take_shadow(self, decided: ShadowDecided) -> Durable | None:
+        """Write down what a challenger would have done; None when it is there already, or its decision was lost."""
+        with self.turn():
+            known = self.log.find(key_of(decided) or "") is not None or self.log.find(f"decision:{decided.decision_id}") is None
+            return None if known else self._take_in(decided, arrived_us=self.log.last_arrived_us)
 
     def _rendered(
         self, payment: Payment, decided: Decided, *, allowed: Allowed, history: History, decider: Decider, stage: Stage, started_ns: int

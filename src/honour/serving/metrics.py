@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -14,6 +17,14 @@ from honour.serving.queue import Queue
 TROUBLES_MAX = 100
 """Most troubles told at once: in a general outage the list says no more than its first hundred."""
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+
+class Counted(Protocol):
+    """Something that counts."""
+
+    def totals(self) -> Mapping[Any, int]:
+        """How often, by what."""
+        ...
 
 
 class Metrics:
@@ -51,9 +62,9 @@ class Metrics:
         waiting = Gauge("honour_queue_waiting", "Requests that wait for their turn", registry=self.registry)
         waiting.set_function(lambda: float(len(queue)))
 
-    def follow_bundles(self, bundles: Bundles) -> None:
-        """Count bundles that are taken up, refused and given back, too."""
-        self.registry.register(_Releases(bundles))
+    def follow_bundles(self, bundles: Bundles, shadows: Counted) -> None:
+        """Count bundles that are taken up, refused and given back, and what challengers in shadow did, too."""
+        self.registry.register(_Releases(bundles, shadows))
 
     def decided(self, decision: Decision) -> None:
         """Count a decision."""
@@ -113,17 +124,22 @@ class _Shed:
 
 
 class _Releases:
-    """Bundles in this process."""
+    """Bundles in this process, and challengers in shadow."""
 
-    def __init__(self, bundles: Bundles) -> None:
-        self._bundles = bundles
+    def __init__(self, bundles: Bundles, shadows: Counted) -> None:
+        self._bundles, self._shadows = bundles, shadows
 
     def collect(self) -> list[CounterMetricFamily]:
         """What happened, by kind."""
         family = CounterMetricFamily("honour_bundles", "Bundles that this process took up, refused or gave back", labels=["result"])
         for result, n in self._bundles.counted.items():
             family.add_metric([result], n)
-        return [family]
+        shadows = CounterMetricFamily(
+            "honour_shadow", "Decisions that challengers were to be asked about, by what became of them", labels=["result"]
+        )
+        for what, n in self._shadows.totals().items():
+            shadows.add_metric([what], n)
+        return [family, shadows]
 
 
 class _Pushes:

@@ -26,6 +26,7 @@ from honour.serving.hot_path import Engine
 from honour.serving.keys import check_reachable
 from honour.serving.protocol import protocol_of
 from honour.serving.recovery import snapshot
+from honour.serving.shadow import Shadows
 from honour.serving.upkeep import Upkeep, following
 
 _log = structlog.get_logger("honour")
@@ -77,8 +78,9 @@ def serve(
     async def run() -> None:
         works = [upkeep.forever(), service.push.forever(), following(engine), _say_when_started(server, listening)]
         if bundles is not None:
-            service.metrics.follow_bundles(bundles)
-            works.append(bundles.forever())
+            shadows = Shadows(service, data_dir=bundles.data_dir)
+            service.metrics.follow_bundles(bundles, shadows)
+            works += [bundles.forever(), shadows.forever()]
         tasks = [asyncio.create_task(work) for work in works]
         if threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, upkeep.look_again)
