@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 PARALLEL := -n 2 --dist worksteal
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help setup demo serve test check static format lint types imports tidy fast truth docs golden bench clean
+.PHONY: help setup demo serve test check static format lint types imports tidy fast truth docs golden bench parity clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +77,9 @@ golden: $(DEV) ## Rewrite the expected files under tests/golden, then read the d
 
 bench: $(DEV) ## Benchmarks, into benchmarks/results/latest.json
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+parity: $(DEV) ## A million feature vectors of a simulated week, served against recomputed with SQL
+	@$(BIN)/python benchmarks/parity.py $(ARGS)
 
 clean: ## Remove caches, builds and demo data; .venv and honour-data stay
 	@rm -rf build dist demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info

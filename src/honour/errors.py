@@ -17,6 +17,7 @@
     ├── DeadlineOver         an answer was not ready, or not durable, when it was due (HTTP 503)
     ├── Overloaded           more comes in than can be done (HTTP 503)
     ├── RateExceeded         a key asks more often than it may (HTTP 429)
+    ├── StateAway            the shared online state does not answer or is not that of the log; decisions go on (exit 3)
     └── LogUnavailable       the event log cannot keep what it is given (HTTP 503, exit 3)
         └── LogAway              a shared log is away and cannot be looked up; decisions and outcomes go on (HTTP 503, exit 3)
 
@@ -149,6 +150,13 @@ class RateExceeded(HonourError):
     """An API key asks more often than it may; nothing of the request was read."""
 
     anchor = "rate-exceeded"
+    exit_code = 3
+
+
+class StateAway(HonourError):
+    """The store of the shared online state does not answer in time, or does not stand where the log does."""
+
+    anchor = "state-away"
     exit_code = 3
 
 

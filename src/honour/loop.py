@@ -290,7 +290,7 @@ def _warm(bundle: Bundle) -> State:
     """A state whose feature windows are as they were at the end of training."""
     state = State()
     if bundle.state is not None:
-        state.features = type(state.features).from_bytes(bundle.state)
+        state.features.load(bundle.state)
     return state
 
 

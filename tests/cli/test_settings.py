@@ -31,7 +31,7 @@ def test_the_template_that_init_writes_is_sound() -> None:
 def test_an_unknown_key_lists_the_keys_that_are_allowed(tmp_path: Path) -> None:
     message = refused(tmp_path, '[data]\nfolder = "x"\n')
     assert "honour.toml: data: object contains unknown field `folder`" in message
-    assert "Allowed here: dir, log, log_timeout_ms, snapshot_every, while_away." in message
+    assert "Allowed here: dir, entities_max, log, log_timeout_ms, snapshot_every, state, state_timeout_ms, while_away." in message
 
 
 @pytest.mark.parametrize(

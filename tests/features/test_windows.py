@@ -300,7 +300,7 @@ def test_entities_whose_windows_have_run_empty_leave_memory_and_bytes() -> None:
         later_us = MIDNIGHT_US + (31 * 86_400 + number) * SECOND
         state.update(payment("pay_last"), ACQ_1, status="approved", response_code=None, arrived_us=later_us)
     assert len(state.to_bytes()) < crowded / 5
-    assert sum(len(table.rings) for table in state._tables) == len(state._tables)
+    assert sum(len(table.rings) for table in state.tables) == len(state.tables)
 
 
 def test_a_state_of_another_catalogue_is_refused() -> None:

@@ -145,6 +145,20 @@ def features_verify(data: Path = DATA, json: bool = JSON) -> None:
         raise typer.Exit(1)
 
 
+@app.command("backfill")
+def features_backfill(data: Path = DATA, json: bool = JSON) -> None:
+    """Fill the shared state (data.state) from the log before a server starts; begins where the state stands, and may be repeated."""
+    from honour.cli.settings import load_settings
+    from honour.serving.shared_state import backfill
+
+    with show.progress() as step:
+        filled = backfill(load_settings(data / "honour.toml").data, step=step)
+    if json:
+        show.as_json(filled)
+    else:
+        show.out(f"{filled.n_answers} answers folded; the shared state stands at event {filled.stands_at}.")
+
+
 def _importances(data: Path, bundle: Path | None) -> dict[str, float]:
     """By feature; empty when there is no bundle."""
     folder = bundle or data / "bundle"

@@ -33,20 +33,28 @@ Key = Any
 ENTITIES_MAX = 2_000_000
 """Entities that a table keeps, unless the settings say otherwise; past it, the one not answered for longest goes."""
 
+NARROW: Final = ("payment_id", "card_id")
+"""Columns whose entities are many and each have few answers."""
+
 _COUNTRY_AT: Final = COLUMN_AT["shopper_country"]
 _SWEPT: Final = 2  # Entities of each table dropped per update, at most: more than one, so that dropping keeps up with adding.
 
 
-class _Table:
+class Table:
     """All entities of one group, the longest unanswered first."""
 
     def __init__(self, group: Group, *, entities_max: int) -> None:
         self.kind = kind_of(group)
         self.only, self.by_clock = group.key.only, bool(set(group.key.entity) & set(CLOCK_COLUMNS))
+        self.is_narrow = bool(set(group.key.entity) & set(NARROW))
         self.key_of = _picker([COLUMN_AT[part] for part in group.key.entity])
         self.rings: OrderedDict[Key, Ring] = OrderedDict()
         self.evicted = 0
         self._max = entities_max
+
+    def counts(self, told: Told) -> bool:
+        """Whether an answer is one of those that it folds."""
+        return self.only is None or self.only in (told.answer.status, told.answer.reason)
 
     def fold(self, told: Told) -> None:
         """Count one answer."""
@@ -72,10 +80,20 @@ class _Table:
         for key, *said in dumped:
             self.rings[tuple(key) if isinstance(key, list) else key] = self.kind.load(said)
 
+    def hold(self, key: Key, said: list[Any] | None) -> None:
+        """Keep an entity as it was written down elsewhere, None: without answers; in place of the longest untouched one."""
+        self.rings[key] = self.kind.load(said) if said is not None else self.kind.new()
+        if len(self.rings) > self._max:
+            self.rings.popitem(last=False)
+
+    def written_down(self, key: Key, *, now_us: int) -> list[Any]:
+        """An entity, for `hold`."""
+        return self.kind.dump(self.rings[key], now_us // self.kind.unit_us - self.kind.reach + 1)
+
     def sweep(self, now_us: int, *, n_max: int) -> None:
         """Drop up to `n_max` entities that have run empty."""
         gone, rings = now_us // self.kind.unit_us - self.kind.reach, self.rings
-        while n_max and rings and next(iter(rings.values())).newest <= gone:
+        while n_max and rings and BEFORE_ALL < next(iter(rings.values())).newest <= gone:
             rings.popitem(last=False)
             n_max -= 1
 
@@ -97,37 +115,40 @@ class FeatureState:
     """
 
     def __init__(self, catalogue: Catalogue = CATALOGUE, *, entities_max: int = ENTITIES_MAX) -> None:
-        self._catalogue = catalogue
-        self._last_arrived_us, self._swept = BEFORE_ALL, 0
+        self.catalogue, self.entities_max = catalogue, entities_max
+        self.last_arrived_us, self._swept = BEFORE_ALL, 0
         made = groups(catalogue)
-        self._tables = [_Table(group, entities_max=entities_max) for group in made]
-        self._table_of = {group.key: table for group, table in zip(made, self._tables, strict=True)}
-        self._by_clock = any(table.by_clock for table in self._tables)
-        self._ask = _written(catalogue)([table.rings.get for table in self._tables], [table.kind.see for table in self._tables])
+        self.tables = [Table(group, entities_max=entities_max) for group in made]
+        self._table_of = {group.key: table for group, table in zip(made, self.tables, strict=True)}
+        self._by_clock = any(table.by_clock for table in self.tables)
+        self._ask = _written(catalogue)([table.rings.get for table in self.tables], [table.kind.see for table in self.tables])
+
+    why_away: None = None
+    """Nothing of it is elsewhere."""
 
     @property
     def n_entities(self) -> int:
         """Entities that are kept, of all tables."""
-        return sum(len(table.rings) for table in self._tables)
+        return sum(len(table.rings) for table in self.tables)
 
     @property
     def n_evicted(self) -> int:
         """Entities that had to go while their answers still counted."""
-        return sum(table.evicted for table in self._tables)
+        return sum(table.evicted for table in self.tables)
 
     def as_of(self, payment: Payment, candidates: Sequence[Candidate], *, at_us: int) -> ServedFeatures:
         """Features of every candidate as a decision at `at_us` sees them; changes nothing.
 
         at_us  not before the arrival of the last answer folded; windows of an earlier one are taken as of that arrival
         """
-        payment_values, candidate_values = self._ask(read_payment(payment), candidates, max(at_us, self._last_arrived_us))
-        return ServedFeatures(schema=self._catalogue.schema_id, payment=payment_values, candidates=candidate_values)
+        payment_values, candidate_values = self._ask(read_payment(payment), candidates, max(at_us, self.last_arrived_us))
+        return ServedFeatures(schema=self.catalogue.schema_id, payment=payment_values, candidates=candidate_values)
 
     def answered(self, feature: WindowFeature, row: Row, *, at_us: int) -> tuple[int, int]:
         """Answers of the entity of an approval rate within its window, and those approved; `row` is a payment's and a candidate's."""
         table = self._table_of[table_key(feature)]
         assert isinstance(table.kind, Totals)
-        moment = max(at_us, self._last_arrived_us) // table.kind.unit_us
+        moment = max(at_us, self.last_arrived_us) // table.kind.unit_us
         ring: Any = table.rings.get(table.key_of(row))
         return table.kind.over(ring, of="approved", n_tiles=feature.tiles, moment=moment)
 
@@ -140,19 +161,36 @@ class FeatureState:
         response_code: str | None,
         arrived_us: int,
         latency_ms: float | None = None,
+        seq: int = 0,
     ) -> None:
         """Fold the final answer of one attempt. `unknown` is not an answer and changes nothing.
 
         arrived_us  never decreases; a lower one counts as the last
+        seq         its place in the log, which says nothing here
         """
-        if status == "unknown":
+        del seq
+        told = self.told(payment, candidate, status=status, response_code=response_code, arrived_us=arrived_us, latency_ms=latency_ms)
+        if told is None:
             return
-        arrived_us = max(arrived_us, self._last_arrived_us)
-        self._last_arrived_us = arrived_us
-        row: Row = (*read_payment(payment), *candidate)
-        if self._by_clock:
-            clock = local_time(row[_COUNTRY_AT], at_us=arrived_us)  # type: ignore[arg-type]  # a country is text
-            row = (*row, 24 * clock.weekday + clock.hour)
+        for table in self.tables:
+            if table.only is None or table.counts(told):
+                table.fold(told)
+        self.sweep()
+
+    def told(
+        self,
+        payment: Payment,
+        candidate: Candidate,
+        *,
+        status: Status,
+        response_code: str | None,
+        arrived_us: int,
+        latency_ms: float | None,
+    ) -> Told | None:
+        """The answer as tables fold it, its arrival taken note of; None when it is none."""
+        if status == "unknown":
+            return None
+        self.last_arrived_us = arrived_us = max(arrived_us, self.last_arrived_us)
         card = payment.card
         reason = reason_of(
             status,
@@ -171,38 +209,60 @@ class FeatureState:
             payment.amount_minor,
             whole_ms(latency_ms),
         )
-        told = Told(row, answer, answer.sums())
-        for table in self._tables:
-            if table.only is None or table.only in (status, reason):
-                table.fold(told)
-        if self._tables:  # One table an update, so many times as much.
-            self._swept = (self._swept + 1) % len(self._tables)
-            self._tables[self._swept].sweep(arrived_us, n_max=_SWEPT * len(self._tables))
+        return Told(self.row(payment, candidate, at_us=arrived_us), answer, answer.sums())
 
-    def to_bytes(self) -> bytes:
-        """The state as MessagePack; equal for equal states, whatever snapshots lay between."""
+    def row(self, payment: Payment, candidate: Candidate, *, at_us: int) -> Row:
+        """What entities are looked up by, as of an instant."""
+        row: Row = (*read_payment(payment), *candidate)
+        if not self._by_clock:
+            return row
+        clock = local_time(row[_COUNTRY_AT], at_us=at_us)  # type: ignore[arg-type]  # a country is text
+        return (*row, 24 * clock.weekday + clock.hour)
+
+    def sweep(self) -> None:
+        """Drop some entities that have run empty: of one table each time, so many times as many."""
+        if self.tables:
+            self._swept = (self._swept + 1) % len(self.tables)
+            self.tables[self._swept].sweep(self.last_arrived_us, n_max=_SWEPT * len(self.tables))
+
+    def anew(self) -> FeatureState:
+        """A state without answers, of the same catalogue and bound."""
+        return FeatureState(self.catalogue, entities_max=self.entities_max)
+
+    def to_bytes(self, *, with_narrow: bool = True) -> bytes:
+        """The state as MessagePack; equal for equal states, whatever snapshots lay between.
+
+        with_narrow  entities of cards and payments too
+        """
+        kept = [table for table in self.tables if with_narrow or not table.is_narrow]
         return msgspec.msgpack.encode(
             _StateBytes(
-                schema=self._catalogue.schema_id,
-                last_arrived_us=self._last_arrived_us,
-                evicted=[table.evicted for table in self._tables],
-                tables=[table.dump(now_us=self._last_arrived_us) for table in self._tables],
+                schema=self.catalogue.schema_id,
+                last_arrived_us=self.last_arrived_us,
+                evicted=[table.evicted for table in kept],
+                tables=[table.dump(now_us=self.last_arrived_us) for table in kept],
             )
         )
+
+    def load(self, data: bytes, *, with_narrow: bool = True) -> None:
+        """Take back what `to_bytes` wrote; refused when it was written with another catalogue."""
+        stored = msgspec.msgpack.decode(data, type=_StateBytes)
+        if stored.schema != self.catalogue.schema_id:
+            raise LogContractBroken(
+                f"feature state of catalogue {stored.schema} cannot be read with catalogue {self.catalogue.schema_id}; "
+                "replay the log instead."
+            )
+        self.last_arrived_us = stored.last_arrived_us
+        kept = [table for table in self.tables if with_narrow or not table.is_narrow]
+        for table, evicted, dumped in zip(kept, stored.evicted, stored.tables, strict=True):
+            table.restore(dumped)
+            table.evicted = evicted
 
     @classmethod
     def from_bytes(cls, data: bytes, *, catalogue: Catalogue = CATALOGUE, entities_max: int = ENTITIES_MAX) -> FeatureState:
         """The state that `to_bytes` wrote; refused when it was written with another catalogue."""
-        stored = msgspec.msgpack.decode(data, type=_StateBytes)
-        if stored.schema != catalogue.schema_id:
-            raise LogContractBroken(
-                f"feature state of catalogue {stored.schema} cannot be read with catalogue {catalogue.schema_id}; replay the log instead."
-            )
         state = cls(catalogue, entities_max=entities_max)
-        state._last_arrived_us = stored.last_arrived_us
-        for table, evicted, dumped in zip(state._tables, stored.evicted, stored.tables, strict=True):
-            table.restore(dumped)
-            table.evicted = evicted
+        state.load(data)
         return state
 
 

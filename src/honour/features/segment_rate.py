@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from honour.features.catalogue import CATALOGUE
 from honour.features.columns import read_payment
 from honour.features.online import FeatureState
+from honour.features.shared import SharedFeatures
 from honour.features.view import WindowFeature
 from honour.records.payment import Payment
 from honour.records.route import Candidate
@@ -22,7 +23,9 @@ ANSWERS_MIN = 200
 """Below this many answers of any kind in its window the root says too little to decide by."""
 
 
-def segment_rates(state: FeatureState, payment: Payment, candidates: Sequence[Candidate], *, at_us: int) -> NDArray[np.float64] | None:
+def segment_rates(
+    state: FeatureState | SharedFeatures, payment: Payment, candidates: Sequence[Candidate], *, at_us: int
+) -> NDArray[np.float64] | None:
     """The rate of each candidate, (n,), shrunk to wider groups as the feature is; None while too little was answered."""
     chain, row = _chain(), read_payment(payment)
     rates = np.empty(len(candidates))

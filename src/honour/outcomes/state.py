@@ -7,6 +7,7 @@ import msgspec
 from honour.approval.fast_layer import FastLayer
 from honour.features.catalogue import SCHEMA_ID
 from honour.features.online import FeatureState
+from honour.features.shared import SharedFeatures
 from honour.networks.retry_limit import RetryCounter
 from honour.networks.table import tables_id
 from honour.outcomes.due import DueRetries
@@ -21,15 +22,20 @@ from honour.records.route import Candidate
 STATE_SCHEMA = f"6:{SCHEMA_ID}:{tables_id()}"
 """Names what the bytes of a state mean; a snapshot of another one is not read."""
 
+SHARED_SCHEMA = f"shared:{STATE_SCHEMA}"
+"""The same, of a state whose cards and payments are in a store that servers share."""
+
 
 class State:
     """Feature windows, payment book, retry counters, retries that wait, the fast layer, and which bundle has which part.
 
     `apply` is the only way it changes.
+
+    features  without answers; absent, all of them are kept in this process
     """
 
-    def __init__(self) -> None:
-        self.features = FeatureState()
+    def __init__(self, features: FeatureState | SharedFeatures | None = None) -> None:
+        self.features = features if features is not None else FeatureState()
         self.book = PaymentBook()
         self.retries = RetryCounter()
         self.due = DueRetries()
@@ -45,7 +51,7 @@ class State:
                 self.retries.reserve(made.payment, attempt=f"decision:{decision.decision_id}", arrived_us=arrived_us)
             case OutcomeReported(outcome=outcome):
                 opened = self.book.opened(outcome.decision_id)
-                self._answered(opened.payment, opened.candidate, outcome, f"decision:{outcome.decision_id}", arrived_us)
+                self._answered(opened.payment, opened.candidate, outcome, f"decision:{outcome.decision_id}", arrived_us, seq=logged.seq)
                 if opened.p_model is not None:
                     self.fast.update(
                         opened.payment,
@@ -57,7 +63,7 @@ class State:
                     )
             case AttemptReported(attempt=attempt):
                 candidate = Candidate(attempt.route, attempt.authentication, attempt.credential)
-                self._answered(attempt.payment, candidate, attempt, f"attempt:{attempt.attempt_id}", arrived_us)
+                self._answered(attempt.payment, candidate, attempt, f"attempt:{attempt.attempt_id}", arrived_us, seq=logged.seq)
             case _:
                 pass
         self.book.apply(logged)
@@ -65,18 +71,23 @@ class State:
         self.stages.apply(logged)
         self.seq = logged.seq
 
+    @property
+    def schema(self) -> str:
+        """What its bytes mean."""
+        return SHARED_SCHEMA if isinstance(self.features, SharedFeatures) else STATE_SCHEMA
+
     def to_bytes(self) -> bytes:
         """The state as bytes; equal for equal logs, whatever snapshots lay between."""
         folds = (self.features, self.book, self.retries, self.due, self.fast, self.stages)
         return msgspec.msgpack.encode((self.seq, *(fold.to_bytes() for fold in folds)))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> State:
-        """The state that `to_bytes` wrote, under the same `STATE_SCHEMA`."""
-        state = cls()
+    def from_bytes(cls, data: bytes, *, features: FeatureState | SharedFeatures | None = None) -> State:
+        """The state that `to_bytes` wrote, under the same schema, with features kept in the same way."""
+        state = cls(features)
         kinds = tuple[int, bytes, bytes, bytes, bytes, bytes, bytes]
-        state.seq, features, book, retries, due, fast, stages = msgspec.msgpack.decode(data, type=kinds)
-        state.features = FeatureState.from_bytes(features)
+        state.seq, told, book, retries, due, fast, stages = msgspec.msgpack.decode(data, type=kinds)
+        state.features.load(told)
         state.book = PaymentBook.from_bytes(book)
         state.retries = RetryCounter.from_bytes(retries)
         state.due = DueRetries.from_bytes(due)
@@ -84,7 +95,7 @@ class State:
         state.stages = Stages.from_bytes(stages)
         return state
 
-    def _answered(self, payment: Payment, candidate: Candidate, answer: Outcome | Attempt, name: str, arrived_us: int) -> None:
+    def _answered(self, payment: Payment, candidate: Candidate, answer: Outcome | Attempt, name: str, arrived_us: int, *, seq: int) -> None:
         if answer.status == "unknown":
             if isinstance(answer, Attempt):
                 self.retries.reserve(payment, attempt=name, arrived_us=arrived_us)
@@ -96,6 +107,7 @@ class State:
             response_code=answer.response_code,
             arrived_us=arrived_us,
             latency_ms=answer.latency_ms,
+            seq=seq,
         )
         self.retries.update(
             payment,

@@ -25,6 +25,9 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     log_timeout_ms  without an answer for this long the database counts as away
     while_away      what the server that leads does while the database is away: decide into a journal in `dir`, or refuse like all others
     snapshot_every  events between two snapshots of the online state
+    state           address of a Redis or Valkey that holds the features of cards and payments for several servers; absent, each holds all
+    state_timeout_ms  without an answer for this long it counts as away
+    entities_max    cards, payments or other entities that a table of features keeps in a process; those answered last stay
     """
 
     dir: str = "./honour-data"
@@ -32,6 +35,9 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     log_timeout_ms: Annotated[int, msgspec.Meta(ge=50, le=60_000)] = 500
     while_away: Literal["decide", "refuse"] = "decide"
     snapshot_every: PositiveInt = 100_000
+    state: str | None = None
+    state_timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 50
+    entities_max: Annotated[int, msgspec.Meta(ge=10_000)] = 2_000_000
 
 
 class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -109,12 +109,12 @@ def new_key(name: str, *, scopes: Sequence[Scope], merchants: Sequence[str], per
 
 def without_secrets(settings: Settings) -> Settings:
     """The settings as the log and callers may see them: salts, keys of signatures and digests of API keys are secrets, and
-    the addresses of the log and the registry may hold one."""
+    the addresses of the log, the shared state and the registry may hold one."""
     replace = msgspec.structs.replace
     keys = tuple(replace(one, digest=_NOBODY) for one in settings.serving.keys)
     return replace(
         settings,
-        data=replace(settings.data, log=None),
+        data=replace(settings.data, log=None, state=None),
         policy=replace(settings.policy, salt=""),
         stream=replace(settings.stream, key=None, kafka={}),
         retries=replace(settings.retries, webhook_secret=None),

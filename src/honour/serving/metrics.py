@@ -48,12 +48,25 @@ class Metrics:
         away.set_function(lambda: float(engine.log.journaled is not None))
         journaled = Gauge("honour_log_journaled", "Events that wait in the journal for the shared log", registry=self.registry)
         journaled.set_function(lambda: float(engine.log.journaled or 0))
+        self._of_features(engine)
         due = Gauge("honour_retries_due", "Payments that wait for a retry whose instant has come", registry=self.registry)
         due.set_function(lambda: float(engine.state.due.n_before(engine.now_us)))
         self.waiting = Gauge("honour_log_waiting", "Requests that wait until their events are durable", registry=self.registry)
         self.registry.register(_Failures(engine))
         self.registry.register(_UnknownCodes(engine))
         self.registry.register(_Troubles(engine))
+
+    def _of_features(self, engine: Engine) -> None:
+        held = Gauge(
+            "honour_feature_entities", "Cards, payments and other entities whose features this process holds", registry=self.registry
+        )
+        held.set_function(lambda: float(engine.state.features.n_entities))
+        evicted = Gauge(
+            "honour_feature_entities_evicted", "Entities let go past data.entities_max while their answers counted", registry=self.registry
+        )
+        evicted.set_function(lambda: float(engine.state.features.n_evicted))
+        away = Gauge("honour_shared_state_away", "1 while the shared state is away or behind the log", registry=self.registry)
+        away.set_function(lambda: float(engine.state.features.why_away is not None))
 
     def follow(self, push: DuePush, queue: Queue) -> None:
         """Count what is pushed and what is shed, too."""

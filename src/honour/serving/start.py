@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
+from honour.errors import StateAway
+from honour.features.shared import SharedFeatures
 from honour.records.settings import Settings
 from honour.serving.bundles import Bundles
 from honour.serving.hot_path import Engine
-from honour.serving.recovery import Step, restore
+from honour.serving.recovery import Step, features_of, restore
 from honour.serving.server import log_to_stderr, serve
+from honour.serving.shared_state import catch_up
 from honour.stores.opening import serving_log
+from honour.stores.shared_log import SharedLog
 from honour.stores.snapshot import drop_ahead
 
 SNAPSHOTS = "snapshots"
@@ -27,12 +33,28 @@ def prepare(settings: Settings, *, bundle: Path | None, step: Step | None = None
             drop_ahead(folder / SNAPSHOTS, seq_max=log.last_seq)
         finally:
             log.end_turn()
-        engine = Engine(settings, log=log, state=restore(log, snapshots=folder / SNAPSHOTS, step=step))
+        state = restore(log, snapshots=folder / SNAPSHOTS, step=step, features=features_of(settings.data))
+        if isinstance(state.features, SharedFeatures):
+            _fill(log, state.features, step=step)
+        engine = Engine(settings, log=log, state=state)
         Bundles(engine, data_dir=folder).begin(bundle)
     except BaseException:
         log.close()
         raise
     return engine
+
+
+def _fill(log: SharedLog, features: SharedFeatures, *, step: Step | None) -> None:
+    """Bring the shared state to the end of the log before anything is decided; without it the service starts, and tries again."""
+    try:
+        catch_up(log, features, step=step)
+        log.take_turn()
+        try:
+            features.return_to_store()
+        finally:
+            log.end_turn()
+    except StateAway as error:
+        structlog.get_logger("honour").error("shared_state_away", why=error.message)
 
 
 def run(

@@ -10,12 +10,14 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from honour.errors import HonourError, LogUnavailable
+from honour.errors import HonourError, LogUnavailable, StateAway
+from honour.features.shared import SharedFeatures
 from honour.records.settings import DataSettings, Settings
 from honour.serving.app import Service
 from honour.serving.bundles import owner_of
 from honour.serving.hot_path import Engine
 from honour.serving.recovery import keep, restore
+from honour.serving.shared_state import catch_up
 
 LOOK_EVERY_S = 1.0
 FOLLOW_EVERY_S = 0.01
@@ -59,6 +61,7 @@ class Upkeep:
         if self._engine.why_not_ready is not None:
             await self.mend()
             return
+        await self._return_to_state()
         if self._config is not None and self._load is not None and (changed := _changed_at(self._config)) != self._seen:
             self._take(self._load)
             self._seen = changed
@@ -72,10 +75,25 @@ class Upkeep:
         self._service.stop("the event log failed")
         if not await asyncio.to_thread(self._engine.log.recover):
             return False
-        state = await asyncio.to_thread(restore, self._engine.log, snapshots=self._snapshots)
+        features = self._engine.state.features.anew()
+        state = await asyncio.to_thread(restore, self._engine.log, snapshots=self._snapshots, features=features)
         self._engine.resume(state)
         _log.info("ready_again", last_seq=self._engine.log.last_seq)
         return True
+
+    async def _return_to_state(self) -> None:
+        """Ask the shared state again once it is where the log is; the process that leads brings it there."""
+        features = self._engine.state.features
+        if not isinstance(features, SharedFeatures) or features.why_away is None:
+            return
+        try:
+            if self._engine.log.leads():
+                await asyncio.to_thread(catch_up, self._engine.log, features)
+        except StateAway:
+            return
+        with self._engine.turn():
+            if features.return_to_store():
+                _log.info("shared_state_back", seq=features.seq)
 
     def _take(self, load: Callable[[], Settings]) -> None:
         try:
@@ -107,8 +125,9 @@ class Upkeep:
     async def _snapshot_here(self) -> None:
         """Written only once its last event is durable: other events may take the places of those that a crash loses."""
         state, seq, newest = self._engine.state.to_bytes(), self._engine.state.seq, self._engine.newest
+        schema = self._engine.state.schema
         await self._service.waiting.until(newest)
-        keep(state, seq=seq, folder=self._snapshots)
+        keep(state, seq=seq, schema=schema, folder=self._snapshots)
 
 
 async def following(engine: Engine) -> None:
