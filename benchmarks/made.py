@@ -62,7 +62,7 @@ def bundle(folder: Path) -> str:
         calibrator=calibrator,
         retry_model=RetryModel(recovery=AdditiveLogit(intercept=-1.0, weights={})),
         encoder=Encoder(schema=SCHEMA_ID, categories=numbers),
-        parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=1),
+        parity=parity_rows(lambda rows: booster.predict(rows, raw_score=True), matrix=matrix, calibrator=calibrator, seed=1),
         training=_card(len(matrix)),
     )
     return write_bundle(folder, trained=trained)
@@ -123,10 +123,12 @@ def decision_bodies(*, n: int, seed: int, prefix: str) -> list[bytes]:
 def _card(n_rows: int) -> Training:
     nothing = Figure(value=0.0, low=0.0, high=0.0, n=0)
     evidence = Evidence(
+        kind="lightgbm",
         configuration="benchmark",
         left_out=(),
         configurations={},
-        n_trees=N_TREES,
+        n_steps=N_TREES,
+        size=f"{N_TREES} trees",
         calibrators={},
         calibration_gain=nothing,
         blocks=(),

@@ -175,7 +175,15 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def train(
-    data_dir: Path, *, out: Path | None, until: datetime | None, holdout_days: float, seed: int, step: Step, threads: int | None = None
+    data_dir: Path,
+    *,
+    out: Path | None,
+    until: datetime | None,
+    holdout_days: float,
+    seed: int,
+    step: Step,
+    threads: int | None = None,
+    kind: str = "lightgbm",
 ) -> Trained:
     """Fit, calibrate and judge on the log up to `until`; write the bundle whole. All cores, unless `threads` says fewer."""
     from honour.features.offline import training_set
@@ -186,7 +194,7 @@ def train(
         events = [logged for logged in log.read() if until is None or logged.arrived_us < to_us(until)]
     step("computing features", 0, None)
     table = training_set(events, threads=threads or os.cpu_count())
-    trained = fit_and_judge(table, seed=seed, holdout_days=holdout_days, n_threads=threads or os.cpu_count() or 1, progress=step)
+    trained = fit_and_judge(table, kind=kind, seed=seed, holdout_days=holdout_days, n_threads=threads or os.cpu_count() or 1, progress=step)
     state = State()
     for logged in events:
         state.apply(logged)

@@ -64,3 +64,12 @@ def test_features_of_another_catalogue_are_refused(served: Served) -> None:
         ENCODER.encode(other)
     with pytest.raises(BadInput, match="column amount_minor is absent"):
         ENCODER.encode_columns({})
+
+
+def test_a_category_never_seen_has_the_base_rate_and_one_not_known_is_nan_only_where_that_was_seen(served: Served) -> None:
+    encoder = Encoder(schema=SCHEMA_ID, categories={"network": {"visa": 0.9}, "route": {"acq_1": 0.8}}, unseen=0.6, missing=("currency",))
+    columns = {name: [row[name] for row in served.rows] for name in CATALOGUE.names} | {"network": [None, "jcb"], "currency": [None, "EUR"]}
+    found = dict(zip(CATALOGUE.names, encoder.encode_columns(columns).T.tolist(), strict=True))
+    assert found["network"] == [pytest.approx(0.6), pytest.approx(0.6)]
+    assert found["currency"] == [pytest.approx(np.nan, nan_ok=True), pytest.approx(0.6)]
+    assert found["route"] == [pytest.approx(0.8), pytest.approx(0.6)]

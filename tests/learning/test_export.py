@@ -8,8 +8,8 @@ import pytest
 
 from honour.approval.calibration import expit
 from honour.features.catalogue import FEATURES
-from honour.learning.export import to_onnx, with_float32_thresholds
-from honour.learning.fit import CONFIGURATIONS, Recipe, fit, raw_of
+from honour.learning.export import with_float32_thresholds
+from honour.learning.kinds.boosted_lightgbm import LightGBMModel
 
 N = len(FEATURES)
 
@@ -29,8 +29,7 @@ def rows() -> np.ndarray:
 def test_onnx_agrees_with_lightgbm_between_thresholds_on_them_and_without_values(rows: np.ndarray, n_threads: int) -> None:
     generator = np.random.default_rng(1)
     y = (generator.random(len(rows)) < expit(np.nan_to_num(rows[:, 0]) + rows[:, 1] + np.nan_to_num(rows[:, 5]))).astype(float)
-    booster = fit(rows, approved=y, recipe=Recipe(CONFIGURATIONS[-1]), n_trees=60, seed=1, n_threads=n_threads)
-    lowered = with_float32_thresholds(booster)
+    model = LightGBMModel(n_steps=6, n_leaves=31, n_threads=n_threads).fit(rows, y)
     asked = [
         rows,
         np.nextafter(rows, np.float32(9)),
@@ -39,27 +38,14 @@ def test_onnx_agrees_with_lightgbm_between_thresholds_on_them_and_without_values
     ]
     asked += [np.full((1, N), np.nan), generator.normal(scale=3.0, size=(2_000, N))]
     matrix = np.concatenate(asked).astype(np.float32)
-    assert np.array_equal(raw_of(booster, matrix), raw_of(lowered, matrix))
-    session = onnxruntime.InferenceSession(to_onnx(lowered, n_features=N))
+    raw = model.decision_function(matrix)
+    assert np.array_equal(raw, with_float32_thresholds(model.booster_).predict(matrix, raw_score=True))
+    session = onnxruntime.InferenceSession(model.to_onnx())
     assert len(session.get_outputs()) == 1
     (served,) = session.run(None, {"features": matrix})
-    assert np.abs(served[:, 1] - expit(raw_of(booster, matrix))).max() < 1e-6
+    assert np.abs(served[:, 1] - expit(raw)).max() < 1e-6
 
 
 def test_the_same_rows_and_seed_give_the_same_bytes_with_any_number_of_threads(rows: np.ndarray) -> None:
     y = (np.nan_to_num(rows[:, 3]) > 1.4).astype(float)
-    made = {
-        to_onnx(
-            with_float32_thresholds(fit(rows, approved=y, recipe=Recipe(CONFIGURATIONS[0]), n_trees=20, seed=1, n_threads=n)), n_features=N
-        )
-        for n in (1, 1, 2)
-    }
-    assert len(made) == 1
-
-
-def test_features_that_are_left_out_change_nothing(rows: np.ndarray) -> None:
-    y = (np.nan_to_num(rows[:, 3]) > 1.4).astype(float)
-    booster = fit(rows, approved=y, recipe=Recipe(CONFIGURATIONS[0], (FEATURES[3].name,)), n_trees=20, seed=1, n_threads=1)
-    other = rows.copy()
-    other[:, 3] = 7.0
-    assert np.array_equal(raw_of(booster, rows), raw_of(booster, other))
+    assert len({LightGBMModel(n_steps=2, n_threads=n).fit(rows, y).to_onnx() for n in (1, 1, 2)}) == 1

@@ -17,6 +17,7 @@ from honour.learning.blocks import distance
 from honour.learning.train import train
 from honour.release.bundle import load_bundle, write_bundle
 
+pytestmark = pytest.mark.slow
 MakeTable = Callable[..., pa.Table]
 
 
@@ -70,7 +71,7 @@ def test_progress_is_told(make_table: MakeTable) -> None:
     told: list[str] = []
     train(make_table(600), holdout_days=6, progress=lambda what, _done, _total: told.append(what))
     assert list(dict.fromkeys(told)) == [
-        "choosing the trees",
+        "choosing the model",
         "calibrating",
         "fitting and judging",
         "fitting on everything",
@@ -114,3 +115,25 @@ def test_two_samples_are_as_far_apart_as_kolmogorov_and_smirnov_say() -> None:
     assert distance(np.arange(10.0), np.arange(10.0)) == 0.0
     assert distance(np.arange(10.0), np.arange(10.0, 20.0)) == 1.0
     assert distance(np.array([np.nan]), np.array([1.0])) == 0.0
+
+
+def test_a_new_route_is_judged_between_those_that_are_known(trained: TrainedModel, make_table: MakeTable) -> None:
+    model = ApprovalModel(trained.onnx, calibrator=trained.calibrator, encoder=trained.encoder)
+    table = make_table(300, seed=5)
+    means = {}
+    for route in ("acq_1", "acq_2", "acq_3", "acq_new"):
+        columns = {feature.name: table[feature.name] for feature in FEATURES} | {"route": [route] * 300}
+        means[route] = model.predict_matrix(trained.encoder.encode_columns(columns)).mean()
+    assert means["acq_3"] < means["acq_new"] < means["acq_1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["logistic", "xgboost"])
+def test_another_kind_is_chosen_calibrated_and_written_as_a_bundle_in_the_same_way(
+    kind: str, make_table: MakeTable, tmp_path: Path
+) -> None:
+    made = train(make_table(1_500), kind=kind, seed=1, holdout_days=6)
+    assert made.training.evidence.kind == kind
+    assert made.training.metrics["auc"].low > 0.6
+    write_bundle(tmp_path / kind, trained=made)
+    assert load_bundle(tmp_path / kind).manifest.training.evidence.size == made.training.evidence.size

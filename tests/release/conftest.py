@@ -16,8 +16,8 @@ from honour.approval.metric import Figure
 from honour.approval.retry_model import AdditiveLogit, RetryModel
 from honour.features.catalogue import FEATURES, SCHEMA_ID
 from honour.features.encode import Encoder
-from honour.learning.export import parity_rows, to_onnx, with_float32_thresholds
-from honour.learning.fit import CONFIGURATIONS, Recipe, fit
+from honour.learning.export import parity_rows
+from honour.learning.kinds.boosted_lightgbm import LightGBMModel
 from honour.release.bundle import write_bundle
 
 MakeBundle = Callable[..., tuple[Path, str]]
@@ -30,10 +30,12 @@ FIGURE = Figure(value=0.5, low=0.4, high=0.6, n=100)
 
 def _card() -> Training:
     evidence = Evidence(
+        kind="lightgbm",
         configuration="small",
         left_out=(),
         configurations={"small": FIGURE},
-        n_trees=20,
+        n_steps=2,
+        size="20 trees",
         calibrators={"platt": 0.5},
         calibration_gain=FIGURE,
         blocks=(),
@@ -66,14 +68,14 @@ def trained() -> TrainedModel:
     route = next(place for place, feature in enumerate(FEATURES) if feature.name == "route")
     matrix[:, route] = generator.choice(np.array([0.3, 0.8], dtype=np.float32), 1_000)
     y = (generator.random(1_000) < matrix[:, route]).astype(float)
-    booster = fit(matrix, approved=y, recipe=Recipe(CONFIGURATIONS[0]), n_trees=20, seed=1, n_threads=1)
+    model = LightGBMModel(n_steps=2, n_leaves=6, learning_rate=0.05, l2=20.0).fit(matrix, y)
     calibrator = Platt(slope=1.2, intercept=0.1)
     return TrainedModel(
-        onnx=to_onnx(with_float32_thresholds(booster), n_features=len(FEATURES)),
+        onnx=model.to_onnx(),
         calibrator=calibrator,
         encoder=Encoder(schema=SCHEMA_ID, categories={"route": {"acq_1": 0.8, "acq_2": 0.3}}),
         retry_model=RetryModel(recovery=AdditiveLogit(intercept=-1.0, weights={"form=none": 0.5})),
-        parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=1),
+        parity=parity_rows(model.decision_function, matrix=matrix, calibrator=calibrator, seed=1),
         training=_card(),
     )
 

@@ -142,7 +142,7 @@ def test_a_manifest_that_is_cut_short_is_refused(folder: Path) -> None:
 
 def test_a_format_of_another_version_is_refused(folder: Path) -> None:
     _forge(folder, lambda said: said.update(format=99))
-    with pytest.raises(BundleRefused, match="format 99; this Honour reads 1"):
+    with pytest.raises(BundleRefused, match="format 99; this Honour reads 2"):
         load_bundle(folder)
 
 

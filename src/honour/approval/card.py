@@ -23,6 +23,7 @@ class BlockReport(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Why the shipped model is what it is; every figure is of rows later than those that were fitted.
 
+    kind               of model, as `honour train --kind` names it; n_steps: how far it was grown, size: the same for people
     configuration      name of the chosen configuration; left_out: features it may not use, because they drift;
                        configurations: log loss of each on the same later rows
     calibrators        cross-fitted log loss of each kind on later rows; calibration_gain: that of none less that of the chosen
@@ -31,10 +32,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     refitted           the shipped model was fitted on the held-out days too, after it was judged
     """
 
+    kind: str
     configuration: str
     left_out: tuple[str, ...]
     configurations: dict[str, Figure]
-    n_trees: int
+    n_steps: int
+    size: str
     calibrators: dict[str, float]
     calibration_gain: Figure
     blocks: tuple[BlockReport, ...]

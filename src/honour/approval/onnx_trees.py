@@ -16,25 +16,29 @@ _MODEL_GRAPH, _GRAPH_NODE = 7, 1
 _NODE_OPERATOR, _NODE_ATTRIBUTE = 4, 5
 _NAME, _STRING, _FLOATS, _INTS, _STRINGS = 1, 4, 7, 8, 9
 _OPERATORS = {"TreeEnsembleClassifier", "Identity", "Cast", "Mul"}
+_LINKS = (b"LOGISTIC", b"NONE")
 _PLACES_MAX = 65_535
+_LARGEST = float(np.finfo(np.float32).max)
 
 NODE = np.dtype([("feature", np.uint16), ("child", np.uint16), ("threshold", np.float32)])
 """8 bytes a node, so that hundreds of trees stay in a core's own cache. See `Trees`."""
 
 
 class Trees(NamedTuple):
-    """Trees whose leaves, summed, are the logit of approval.
+    """Trees whose leaves, summed, are the logit of approval, or its probability.
 
     nodes    (n_nodes,) of NODE, tree after tree, each from its root, the two children of a node side by side. A node sends a row to
              `child` (counted from its tree's root) when its value is at most `threshold`, else to the one behind. `feature` below
              n_features: missing goes to the one behind; from n_features on: missing goes to `child`. A leaf has feature
              2 n_features, itself as child, and its value as threshold
     starts   (n_trees,) place of each root
+    is_logit  the sum is a logit
     """
 
     nodes: NDArray[Any]
     starts: NDArray[np.int64]
     n_features: int
+    is_logit: bool
 
 
 def trees_of(onnx_bytes: bytes, *, n_features: int) -> Trees | None:
@@ -122,7 +126,7 @@ def _last(content: bytes, wanted: int) -> bytes:
 
 def _flat(said: dict[str, Any], *, n_features: int) -> Trees | None:
     modes = said["nodes_modes"]
-    if set(modes) - {b"BRANCH_LEQ", b"LEAF"} or said["post_transform"] != b"LOGISTIC" or any(said.get("base_values") or ()):
+    if set(modes) - {b"BRANCH_LEQ", b"LEAF"} or said["post_transform"] not in _LINKS or any(said.get("base_values") or ()):
         return None
     if set(said["class_ids"]) != {0} or len(said["classlabels_int64s"]) != 2:
         return None
@@ -141,7 +145,9 @@ def _flat(said: dict[str, Any], *, n_features: int) -> Trees | None:
             return None
         nodes += grown
     flat = np.array(nodes, dtype=NODE)
-    return Trees(flat, np.array(starts, dtype=np.int64), n_features) if np.isfinite(flat["threshold"]).all() else None
+    if not np.isfinite(flat["threshold"]).all():
+        return None
+    return Trees(flat, np.array(starts, dtype=np.int64), n_features, is_logit=said["post_transform"] == b"LOGISTIC")
 
 
 def _tree(
@@ -158,6 +164,8 @@ def _tree(
         feature = said["nodes_featureids"][at]
         if not 0 <= feature < n_features or len(waiting) > len(place_of):
             raise ValueError("not a tree")
-        grown.append((feature + n_features * (missing_true[at] == 1), len(waiting), said["nodes_values"][at]))
+        # A split of what is missing from all the rest has an infinite threshold, which missing itself must lie above.
+        threshold = min(said["nodes_values"][at], _LARGEST)
+        grown.append((feature + n_features * (missing_true[at] == 1), len(waiting), threshold))
         waiting += (said["nodes_truenodeids"][at], said["nodes_falsenodeids"][at])
     return grown

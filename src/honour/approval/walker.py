@@ -25,7 +25,7 @@ class Walker:
     def scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """(n, n_features) to (n,) probabilities before calibration."""
         scores = np.empty(len(matrix))
-        self._walk(self._trees.nodes, self._trees.starts, matrix, scores)
+        self._walk(self._trees.nodes, self._trees.starts, matrix, scores, self._trees.is_logit)
         return scores
 
 
@@ -39,7 +39,7 @@ def _compiled() -> Any:
         return numba.njit(_walk, nogil=True, error_model="numpy")
 
 
-def _walk(nodes: Any, starts: Any, matrix: Any, scores: Any) -> None:
+def _walk(nodes: Any, starts: Any, matrix: Any, scores: Any, is_logit: Any) -> None:
     """Compiled. Rows walk a tree together, a step each in turn, so that their waits for memory overlap.
 
     Each row is laid out twice, missing as more than everything and as less than everything, so that a step is one comparison.
@@ -81,5 +81,6 @@ def _walk(nodes: Any, starts: Any, matrix: Any, scores: Any) -> None:
                 at[row] = place
         for row in range(n_rows):
             scores[row] += nodes[at[row]].threshold
-    for row in range(n_rows):
-        scores[row] = 1.0 / (1.0 + np.exp(-scores[row]))
+    if is_logit:
+        for row in range(n_rows):
+            scores[row] = 1.0 / (1.0 + np.exp(-scores[row]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 import typer
@@ -13,6 +13,8 @@ from honour.approval.metric import Figure
 from honour.cli import show
 from honour.cli.settings import load_settings
 from honour.records.instant import from_us
+from honour.records.settings import Settings
+from honour.records.training import KindName
 
 if TYPE_CHECKING:
     from honour.evaluation.replay import PolicyReport
@@ -23,6 +25,9 @@ JSON = typer.Option(False, "--json", help="Print one JSON object on standard out
 
 def train(
     data: Path = DATA,
+    kind: str | None = typer.Option(
+        None, "--kind", help=f"Kind of model: {', '.join(get_args(KindName))}. Default: train.kind of honour.toml, lightgbm."
+    ),
     out: Path | None = typer.Option(None, "--out", help="Folder of the bundle. Default: bundle in the data folder."),
     until: datetime | None = typer.Option(None, "--until", help="Learn only from attempts before this instant (UTC)."),
     holdout_days: float = typer.Option(10.0, "--holdout-days", min=0.01, help="Last days kept aside to judge on before the final fit."),
@@ -38,12 +43,19 @@ def train(
 
     with show.progress() as step:
         trained = loop.train(
-            data, out=out, until=until.replace(tzinfo=UTC) if until else None, holdout_days=holdout_days, seed=seed, step=step
+            data,
+            out=out,
+            until=until.replace(tzinfo=UTC) if until else None,
+            holdout_days=holdout_days,
+            seed=seed,
+            step=step,
+            kind=kind or _settings(data).train.kind,
         )
     if json:
         show.as_json(trained)
         return
-    show.out(f"Bundle {trained.bundle_id[:19]} in {trained.path}: {trained.n_rows} attempts, calibrator {trained.calibrator}.")
+    kind = trained.training.evidence.kind
+    show.out(f"Bundle {trained.bundle_id[:19]} in {trained.path}: {trained.n_rows} attempts, {kind}, calibrator {trained.calibrator}.")
     _metrics("On the last days, kept aside", trained.metrics)
 
 
@@ -105,10 +117,14 @@ def replay(
     from honour import loop  # Training libraries; serving does without them.
 
     with show.progress() as step:
-        config = data / "honour.toml"
-        settings = load_settings(config if config.exists() else None, data_dir=data)
         replayed = loop.replay(
-            data, model=model, policies=tuple(policy), fee_route=fee_route, fee_multiples=tuple(fee_multiple), settings=settings, step=step
+            data,
+            model=model,
+            policies=tuple(policy),
+            fee_route=fee_route,
+            fee_multiples=tuple(fee_multiple),
+            settings=_settings(data),
+            step=step,
         )
     if json:
         show.as_json(replayed)
@@ -123,6 +139,11 @@ def replay(
             show.out(f"{report.policy}: cannot say, because {report.diagnosis.why_cannot_say}.")
     if replayed.propensities == "estimated":
         show.out("Why each route was chosen is not in the log: propensities are estimated from the context, and know no other reason.")
+
+
+def _settings(data: Path) -> Settings:
+    config = data / "honour.toml"
+    return load_settings(config if config.exists() else None, data_dir=data)
 
 
 def _policy_row(name: str, report: PolicyReport) -> list[str]:

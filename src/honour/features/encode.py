@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -24,21 +25,30 @@ def _category_places(features: Sequence[Feature]) -> tuple[tuple[int, str], ...]
 
 _PAYMENT_CATEGORIES = _category_places(PAYMENT_FEATURES)
 _CANDIDATE_CATEGORIES = _category_places(CANDIDATE_FEATURES)
-_NO_VALUES: dict[str, float] = {}
 
 
-class Encoder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Encoder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """Numbers for the categories of the catalogue, fitted in learning and kept in the bundle.
 
     schema      content hash of the catalogue whose rows it encodes
-    categories  feature -> value -> number; a value that is not in it, or not known, is NaN
+    categories  feature -> value -> number
+    unseen      number of a value that is not in its map: the base rate, to which a rate without rows is shrunk; None: NaN
+    missing     features that were not known in some of the fitted rows: there not known is NaN, elsewhere it is as unseen
 
-    >>> Encoder(schema=SCHEMA_ID, categories={"network": {"visa": 0.9}}).categories["network"]["visa"]
-    0.9
+    >>> encoder = Encoder(schema=SCHEMA_ID, categories={"network": {"visa": 0.9}}, unseen=0.8, missing=("network",))
+    >>> [encoder.number("network", value) for value in ("visa", "new", None)]
+    [0.9, 0.8, nan]
     """
 
     schema: str
     categories: dict[str, dict[str, float]]
+    unseen: float | None = None
+    missing: tuple[str, ...] = ()
+
+    def number(self, feature: str, value: str | None) -> float:
+        """The number of one value."""
+        number_of, unseen = self._lookup[feature]
+        return number_of(value, unseen)
 
     def encode(self, served: ServedFeatures) -> NDArray[np.float32]:
         """Matrix of one decision, columns in catalogue order.
@@ -51,16 +61,18 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 "Train a bundle with this version."
             )
         matrix = np.empty((len(served.candidates), len(FEATURES)), dtype=np.float32)
-        split = len(PAYMENT_FEATURES)
+        split, lookup = len(PAYMENT_FEATURES), self._lookup
         head = list(served.payment)
-        for place, number_of in self._numbers(_PAYMENT_CATEGORIES):
-            head[place] = number_of(head[place], _NAN)
+        for place, name in _PAYMENT_CATEGORIES:
+            number_of, unseen = lookup[name]
+            head[place] = number_of(head[place], unseen)
         matrix[:, :split] = np.array(head, dtype=np.float32)  # None becomes NaN.
         if served.candidates and len(FEATURES) > split:
             flat = list(chain.from_iterable(served.candidates))
-            for place, number_of in self._numbers(_CANDIDATE_CATEGORIES):
+            for place, name in _CANDIDATE_CATEGORIES:
+                number_of, unseen = lookup[name]
                 for at in range(place, len(flat), len(FEATURES) - split):
-                    flat[at] = number_of(flat[at], _NAN)
+                    flat[at] = number_of(flat[at], unseen)
             matrix[:, split:] = np.array(flat, dtype=np.float32).reshape(len(matrix), -1)
         return matrix
 
@@ -79,15 +91,23 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             matrix[:, place] = self._column(feature, columns[feature.name])
         return matrix
 
-    def _numbers(self, places: tuple[tuple[int, str], ...]) -> list[tuple[int, Callable[[Any, float], float]]]:
-        """Places of categories in a row, each with what turns a category into its number."""
-        return [(place, self.categories.get(name, _NO_VALUES).get) for place, name in places]
+    @cached_property
+    def _lookup(self) -> dict[str, tuple[Callable[[Any, float], float], float]]:
+        """Of each category, what turns a value into its number, and the number of one that is not in the map."""
+        found: dict[str, tuple[Callable[[Any, float], float], float]] = {}
+        for feature in FEATURES:
+            if feature.kind == "category":
+                unseen = _NAN if self.unseen is None else self.unseen
+                numbers: dict[Any, float] = dict(self.categories.get(feature.name, {}))
+                numbers[None] = _NAN if feature.name in self.missing else unseen
+                found[feature.name] = (numbers.get, unseen)
+        return found
 
     def _column(self, feature: Feature, column: Any) -> NDArray[np.float32]:
         values = column.to_numpy() if hasattr(column, "to_numpy") else column
         if feature.kind == "category":
-            number_of = self.categories.get(feature.name, _NO_VALUES)
-            return np.array([number_of.get(value, _NAN) for value in values], dtype=np.float32)
+            number_of, unseen = self._lookup[feature.name]
+            return np.array([number_of(value, unseen) for value in values], dtype=np.float32)
         if isinstance(values, np.ndarray) and values.dtype != object:
             return values.astype(np.float32)
         return np.array([_NAN if value is None else value for value in values], dtype=np.float32)

@@ -12,6 +12,7 @@ from honour.features.catalogue import FEATURES
 from honour.features.encode import Encoder
 from honour.learning.dataset import Rows
 from honour.learning.fit import fit_encoder
+from honour.learning.kinds.port import Encoding
 from honour.learning.split import Split, forward_splits
 
 N_BLOCKS = 4
@@ -31,17 +32,16 @@ class Block(NamedTuple):
     late: Rows
 
 
-def blocks_of(rows: Rows) -> tuple[Block, ...]:
-    """Rolling origins over the newest `ROWS_MAX` rows, or CannotTrain when no block has both answers after one with both."""
-    newest = np.argsort(rows.at_us, kind="stable")[-ROWS_MAX:]
-    kept = np.zeros(len(rows), dtype=bool)
-    kept[newest] = True
-    rows = rows.where(kept)
+def blocks_of(rows: Rows, *, encoding: Encoding = "rates", rows_max: int | None = None) -> tuple[Block, ...]:
+    """Rolling origins over the newest `ROWS_MAX` rows (or `rows_max`, when that is less), or CannotTrain when no block has both answers
+    after one with both.
+    """
+    rows = rows.newest(min(ROWS_MAX, rows_max or ROWS_MAX))
     blocks: list[Block] = []
     for split in forward_splits(rows.payments, at_us=rows.at_us, n_blocks=N_BLOCKS, first_share=FIRST_SHARE):
         early, late = rows.where(split.early), rows.where(split.late)
         if len(np.unique(early.approved)) == 2:
-            blocks.append(Block(split, fit_encoder(early.columns, approved=early.approved), early, late))
+            blocks.append(Block(split, fit_encoder(early.columns, approved=early.approved, encoding=encoding), early, late))
     if not blocks or len(np.unique(np.concatenate([block.late.approved for block in blocks]))) < 2:
         raise CannotTrain(
             f"{len(rows)} attempts, but no block of time with both answers after one with both; nothing later to calibrate on. "

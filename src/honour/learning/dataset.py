@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,24 @@ class Rows(NamedTuple):
         """The rows where `mask` holds."""
         columns = {name: column[mask] for name, column in self.columns.items()}
         return Rows(columns=columns, approved=self.approved[mask], payments=self.payments[mask], at_us=self.at_us[mask])
+
+    def newest(self, n: int | None) -> Rows:
+        """The `n` newest rows, in the order they are in; all when `n` is None."""
+        if n is None or len(self) <= n:
+            return self
+        kept = np.zeros(len(self), dtype=bool)
+        kept[np.argsort(self.at_us, kind="stable")[-n:]] = True
+        return self.where(kept)
+
+    @staticmethod
+    def joined(parts: Sequence[Rows]) -> Rows:
+        """All rows of `parts`, one part after another."""
+        return Rows(
+            columns={name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
+            approved=np.concatenate([part.approved for part in parts]),
+            payments=np.concatenate([part.payments for part in parts]),
+            at_us=np.concatenate([part.at_us for part in parts]),
+        )
 
     def encoded(self, encoder: Encoder) -> Matrix:
         """The matrix that a model reads; (n, n_features)."""

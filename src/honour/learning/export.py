@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import lightgbm
@@ -43,17 +44,19 @@ def to_onnx(booster: lightgbm.Booster, *, n_features: int) -> bytes:
     return content
 
 
-def parity_rows(booster: lightgbm.Booster, *, matrix: NDArray[np.float32], calibrator: Calibrator, seed: int) -> ParityRows:
-    """Rows drawn from `matrix`, a third of them with values taken away, and the answers of `booster` itself.
+def parity_rows(
+    raw_of: Callable[[NDArray[np.float32]], NDArray[np.float64]], *, matrix: NDArray[np.float32], calibrator: Calibrator, seed: int
+) -> ParityRows:
+    """Rows drawn from `matrix`, a third of them with values taken away, and the answers of the training library itself.
 
-    booster  as LightGBM fitted it, so that what is proved includes the lowering of thresholds
+    raw_of  log-odds of rows by the model as it was fitted, so that what is proved includes all that the export does
     """
     generator = np.random.default_rng(seed)
     rows = matrix[generator.integers(len(matrix), size=N_PARITY)]
     gone = generator.random(rows.shape) < 0.3
     gone[: 2 * N_PARITY // 3] = False
     rows = np.where(gone, np.float32(np.nan), rows)
-    raw = np.asarray(booster.predict(rows, raw_score=True), dtype=np.float64)
+    raw = np.asarray(raw_of(rows), dtype=np.float64)
     return ParityRows(
         rows=tuple(tuple(None if np.isnan(value) else float(value) for value in row) for row in rows),
         raw=tuple(raw.tolist()),

@@ -53,10 +53,12 @@ def training_card(
         reliability=reliability_table(p_late, late.approved),
         calibrator=kind_of(choice.calibrator),
         evidence=Evidence(
+            kind=found.recipe.kind.name,
             configuration=found.recipe.name,
             left_out=found.recipe.left_out,
             configurations=found.configurations,
-            n_trees=found.n_trees,
+            n_steps=found.n_steps,
+            size=found.recipe.kind.size(found.n_steps),
             calibrators=choice.losses,
             calibration_gain=choice.gain,
             blocks=found.blocks,

@@ -1,6 +1,6 @@
 """Training: choose on early rows, judge on the last days, then fit once more on everything and ship.
 
-early rows ── rolling origins ─> size and number of trees, log-odds of later rows ─> calibrator
+early rows ── rolling origins ─> settings and number of steps, log-odds of later rows ─> calibrator
     └─ fit ─> judged model ─> figures on the held-out days, which nothing above has seen
 all rows ── fit ─> shipped model, calibrated on all later rows
 """
@@ -12,23 +12,32 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
 from honour.approval.calibration import expit, kind_of
 from honour.approval.card import JudgedModel, TrainedModel
-from honour.features.catalogue import FEATURES
 from honour.learning.calibrate import choose_calibrator, fit_calibrator
 from honour.learning.dataset import hold_out, rows_of
-from honour.learning.export import parity_rows, to_onnx, with_float32_thresholds
-from honour.learning.fit import raw_of
+from honour.learning.export import parity_rows
+from honour.learning.fit import fit
+from honour.learning.kinds.named import DEFAULT, kind_named, told_by_catalogue
 from honour.learning.report import training_card
 from honour.learning.retry import fit_retry_model
-from honour.learning.search import Step, fit_found, search
+from honour.learning.search import Step, search
 
 
-def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threads: int = 1, progress: Step | None = None) -> TrainedModel:
+def train(
+    table: pa.Table,
+    *,
+    kind: str = DEFAULT,
+    seed: int = 1,
+    holdout_days: float = 10.0,
+    n_threads: int = 1,
+    progress: Step | None = None,
+) -> TrainedModel:
     """A calibrated approval model, with its card.
 
+    kind          a name of `honour.learning.kinds.named`
     table         training set of `honour.features.offline.training_set`
     holdout_days  last days kept aside to judge on; no payment is on both sides. The shipped model is then fitted with them, unless
                   rolling origins show that newer rows make it worse.
-    n_threads     of LightGBM; the model is the same for any number
+    n_threads     of the training library; the trees of LightGBM are the same for any number
     progress      called as progress("what", done, total)
 
     Raises CannotTrain for fewer than 500 rows, one answer only, or nothing later to judge or calibrate on.
@@ -38,14 +47,15 @@ def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threa
     held = hold_out(rows, days=holdout_days)
     early, late = rows.where(held.early), rows.where(held.late)
 
-    found = search(early, seed=seed, n_threads=n_threads, step=step)
-    raw, approved, payments = found.later
+    told = told_by_catalogue(seed=seed, n_threads=n_threads)
+    found = search(early, kind=kind_named(kind), told=told, step=step)
+    later = found.later
     step("calibrating", 0, None)
-    choice = choose_calibrator(expit(raw), y=approved, payments=payments, seed=seed)
+    choice = choose_calibrator(expit(later.raw), y=later.approved, payments=later.payments, seed=seed)
 
     step("fitting and judging", 0, None)
-    booster, encoder = fit_found(early, found=found, seed=seed, n_threads=n_threads)
-    raw_late = raw_of(booster, late.encoded(encoder))
+    model, encoder = fit(early, recipe=found.recipe, n_steps=found.n_steps, told=told)
+    raw_late = model.decision_function(late.encoded(encoder))
     refits = found.freshness_gain is None or found.freshness_gain.high >= 0.0
     card = training_card(
         rows,
@@ -60,24 +70,22 @@ def train(table: pa.Table, *, seed: int = 1, holdout_days: float = 10.0, n_threa
         seed=seed,
     )
 
-    judged = JudgedModel(
-        onnx=to_onnx(with_float32_thresholds(booster), n_features=len(FEATURES)), calibrator=choice.calibrator, encoder=encoder
-    )
+    judged = JudgedModel(onnx=model.to_onnx(), calibrator=choice.calibrator, encoder=encoder)
     step("fitting on everything", 0, None)
     if refits:
-        booster, encoder = fit_found(rows, found=found, seed=seed, n_threads=n_threads)
+        model, encoder = fit(rows, recipe=found.recipe, n_steps=found.n_steps, told=told)
     # The held-out days were later than what their log-odds come from, so that the calibrator may learn from them too.
-    p_later, y_later = expit(np.concatenate([raw, raw_late])), np.concatenate([approved, late.approved])
+    p_later, y_later = expit(np.concatenate([later.raw, raw_late])), np.concatenate([later.approved, late.approved])
     calibrator = fit_calibrator(kind_of(choice.calibrator), p=p_later, y=y_later)
     step("fitting what follows a refusal", 0, None)
     retry_model = fit_retry_model(table)
     matrix = rows.encoded(encoder)
     return TrainedModel(
-        onnx=to_onnx(with_float32_thresholds(booster), n_features=matrix.shape[1]),
+        onnx=model.to_onnx(),
         calibrator=calibrator,
         encoder=encoder,
         retry_model=retry_model,
-        parity=parity_rows(booster, matrix=matrix, calibrator=calibrator, seed=seed),
+        parity=parity_rows(model.decision_function, matrix=matrix, calibrator=calibrator, seed=seed),
         training=card,
         judged=judged,
     )

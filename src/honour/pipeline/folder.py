@@ -27,7 +27,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a run is made from; the same inputs are the same run.
 
     log       SHA-256 of every event, in order
-    settings  SHA-256 of gates, routes and merchants
+    settings  SHA-256 of training, gates, routes and merchants
     as_of_us  instant that was asked for; None is that of the run, which does not name it
     against   bundle_id of the champion that it is compared with. Not part of the name: a model is not another one for being promoted
     """

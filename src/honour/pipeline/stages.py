@@ -111,7 +111,14 @@ def features(work: Work) -> FeaturesDone:
 
 def fit(work: Work) -> TrainDone:
     """Fit, calibrate, and write the bundle whole, with the feature state at the end of the log."""
-    trained = train(work.table, seed=work.seed, holdout_days=work.holdout_days, n_threads=work.threads, progress=work.step)
+    trained = train(
+        work.table,
+        kind=work.settings.train.kind,
+        seed=work.seed,
+        holdout_days=work.holdout_days,
+        n_threads=work.threads,
+        progress=work.step,
+    )
     if trained.judged is None:
         raise CannotTrain("training kept nothing aside to judge on. Raise gates.holdout_days.")
     work.keep_judged(trained.judged)
@@ -203,9 +210,10 @@ def _entry(work: Work, *, bundle_id: str, judged: EvaluateDone, lineage: Lineage
         bundle_id=bundle_id,
         params={
             "seed": str(work.seed),
+            "kind": card_of.evidence.kind,
             "configuration": card_of.evidence.configuration,
             "calibrator": card_of.calibrator,
-            "n_trees": str(card_of.evidence.n_trees),
+            "size": card_of.evidence.size,
             "n_rows": str(card_of.n_rows),
             "holdout_days": f"{card_of.holdout_days:g}",
         },

@@ -12,6 +12,7 @@ from honour.records.gates import GateSettings
 from honour.records.payment import Identifier
 from honour.records.release import RegistrySettings, ReleaseSettings
 from honour.records.route import Merchant, Route
+from honour.records.training import TrainSettings
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
@@ -146,6 +147,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     policy: PolicySettings = PolicySettings()
     retries: RetrySettings = RetrySettings()
     stream: StreamSettings = StreamSettings()
+    train: TrainSettings = TrainSettings()
     gates: GateSettings = GateSettings()
     registry: RegistrySettings = RegistrySettings()
     release: ReleaseSettings = ReleaseSettings()

@@ -9,7 +9,7 @@ import msgspec
 from honour.approval.card import Training
 from honour.features.catalogue import SCHEMA_ID
 
-FORMAT = 1
+FORMAT = 2
 """Layout of a bundle folder; raised when an older Honour could not read a newer folder."""
 
 PARITY_TOLERANCE = 1e-5

@@ -70,8 +70,9 @@ def _data(training: Training, *, judgement: Judgement) -> list[str]:
 
 def _model(training: Training) -> list[str]:
     rows = [
+        ("kind", training.evidence.kind),
         ("configuration", training.evidence.configuration),
-        ("trees", str(training.evidence.n_trees)),
+        ("size", training.evidence.size),
         ("calibrator", training.calibrator),
         ("features left out", ", ".join(training.evidence.left_out) or "none"),
         ("seed", str(training.seed)),
