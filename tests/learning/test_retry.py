@@ -13,7 +13,7 @@ from honour.records.route import Candidate
 
 DAY_US = 86_400_000_000
 START_US = 1_767_225_600_000_000
-CARD = Card(card_id="crd_1", bin="411111", network="visa", funding="debit", issuer_country="DE")
+CARD = Card(card_id="crd_1", bin="411111", network="visa", funding="debit", issuer="iss_1", issuer_country="DE")
 
 
 def _table(n: int, *, seed: int) -> pa.Table:
@@ -44,6 +44,7 @@ def _table(n: int, *, seed: int) -> pa.Table:
         rows.append({**second, **answer, "attempt_number": 2, "initiator": initiator})
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     same = {"merchant_id": "mer_1", "amount_minor": 1_000, "currency": "EUR", "network": "visa", "funding": "debit", "issuer_country": "DE"}
+    same |= {"issuer": "iss_1", "risk_score": 0.1}
     return pa.table({**columns, **{name: [value] * len(rows) for name, value in same.items()}})
 
 
@@ -53,7 +54,7 @@ def model() -> RetryModel:
 
 
 def test_recovery_is_that_of_the_form_that_was_sent(model: RetryModel) -> None:
-    payment = Payment(payment_id="p", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD)
+    payment = Payment(payment_id="p", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD, risk_score=0.1)
     forms = [Candidate("r", "none", "pan"), Candidate("r", "three_ds", "pan")]
     assert model.p_recovered(payment, forms, before=Before()) == pytest.approx([0.8, 0.0], abs=0.04)
 

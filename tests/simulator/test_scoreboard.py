@@ -9,7 +9,7 @@ from honour.simulator import scenario
 from honour.simulator.baselines.fixed import fixed_route, random_route
 from honour.simulator.baselines.oracle import oracle
 from honour.simulator.lineup import standard_policies
-from honour.simulator.scoreboard import mean_interval, ratio_interval, scoreboard, table
+from honour.simulator.scoreboard import MARGIN, mean_interval, ratio_interval, scoreboard, table
 from honour.simulator.world import World
 
 WORLDS = [World(scenario.load("calm").sized(300), seed=seed) for seed in (1, 2, 3)]
@@ -19,9 +19,9 @@ def test_the_best_fixed_route_is_the_zero_and_the_oracle_the_hundred() -> None:
     board = scoreboard(WORLDS, policies=standard_policies(WORLDS[0]))
     rows = {row.policy: row for row in board.rows}
     fixed = [row for row in board.rows if row.policy.startswith("fixed ")]
-    assert board.best_fixed == max(fixed, key=lambda row: row.figures["net_margin_minor"].value).policy
-    assert rows[board.best_fixed].over_best_fixed["net_margin_minor"].value == 0.0
-    closed = rows["oracle"].gap_closed["net_margin_minor"]
+    assert board.best_fixed == max(fixed, key=lambda row: row.figures[MARGIN].value).policy
+    assert rows[board.best_fixed].over_best_fixed[MARGIN].value == 0.0
+    closed = rows["oracle"].gap_closed[MARGIN]
     assert closed is not None
     assert closed.value == pytest.approx(1.0)
     assert board.n_payments == 900
@@ -32,7 +32,7 @@ def test_the_best_fixed_route_is_the_zero_and_the_oracle_the_hundred() -> None:
 def test_without_the_oracle_no_share_of_the_gap_is_stated() -> None:
     board = scoreboard(WORLDS[:1], policies={"fixed acq_us_1": lambda world: fixed_route(world, route="acq_us_1"), "random": random_route})
     assert all(set(row.gap_closed.values()) == {None} for row in board.rows)
-    assert all(row.figures["net_margin_minor"].low is None for row in board.rows)
+    assert all(row.figures[MARGIN].low is None for row in board.rows)
 
 
 def test_a_scoreboard_without_a_fixed_route_is_refused() -> None:

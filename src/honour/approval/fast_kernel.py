@@ -18,6 +18,8 @@ TOLD = 0.95
 """Share of answers that a silent node swallows."""
 STRAY = 0.01
 """Share of answers that are missing while all is well."""
+SURE = 0.85
+"""Refusals tell of trouble as if the model were never surer of an approval than this: what it is wrong about comes in clusters too."""
 
 
 def _compile(function: Callable[..., None]) -> Any:
@@ -45,7 +47,7 @@ def _weigh(belief: Any, kind: Any, up: Any, passes: Any, silent: Any, seen: Any)
         own_miss = TOLD if s == last and kind == ISSUER else STRAY
         fails = 1.0 - failing * (1.0 - own_fail)
         misses = (1.0 - fails) * (1.0 - missing * (1.0 - own_miss))
-        approves = min(up * others * SHARES[s], 1.0 - fails - misses)
+        approves = min(min(up, SURE) * others * SHARES[s], 1.0 - fails - misses)
         likely = approves if seen == 0 else 1.0 - fails - misses - approves if seen == 1 else misses if seen == 2 else fails
         belief[s] *= max(likely, 1e-4)
     belief /= belief.sum()

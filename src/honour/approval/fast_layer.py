@@ -50,10 +50,10 @@ _DRIFT_SD = (0.15, 0.2, 0.1, 0.2, 0.25, 0.15)
 """Days after which a drift is half forgotten or more (one over e), and its standard deviation before any evidence, by kind."""
 _REGIME_HOURS = 2.0
 _NOT_UP = (
-    (0.0002, 0.001, 0.001, 0.003),
-    (0.0001, 0.0001, 0.0001, 0.003),
-    (0.0001, 0.0001, 0.0001, 0.001),
+    (0.0002, 0.001, 0.001, 0.0005),
+    (0.0001, 0.0001, 0.0001, 0.0005),
     (0.0001, 0.0001, 0.0001, 0.0003),
+    (0.0001, 0.0001, 0.0001, 0.0001),
 )
 """Share of time in each regime but up, before any evidence, by kind."""
 

@@ -34,6 +34,8 @@ PAID_DAYS = (3, 7)
 """Days since payday at which the part of the month changes: just paid, first week, later."""
 HOURS = (6, 12, 18)
 """Local hours at which the part of the day changes."""
+RISKS = (0.01, 0.03, 0.06, 0.12, 0.25, 0.45, 0.7)
+"""Risk scores at which a payment counts as riskier."""
 FUNDS_CODES = frozenset(("51", "61"))
 """Response codes that tell of a lack of funds or a spent limit (ISO 8583 field 39)."""
 
@@ -76,7 +78,7 @@ class RetryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """P(a later attempt is approved | this one is not) of each candidate: (n,). Zero when nothing was learned of it."""
         if self.recovery is None:
             return np.zeros(len(candidates))
-        shared = self.recovery.logit(payment_terms(payment, before=before))
+        shared = self.recovery.logit(recovery_terms(payment, before=before))
         weight = self.recovery.weights.get
         of_form: dict[str, float] = {}
         for candidate in candidates:
@@ -134,6 +136,12 @@ def payment_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:
     )
 
 
+def recovery_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:
+    """What is the same for every form in which a payment could be refused: how risky the merchant holds it to be counts too."""
+    risk = "unknown" if payment.risk_score is None else bisect_right(RISKS, payment.risk_score)
+    return (*payment_terms(payment, before=before), f"risk={risk}")
+
+
 def form_terms(payment: Payment, authentication: str, *, before: Before) -> tuple[str, ...]:
     """What a form of authentication adds to what can still follow."""
     number = min(before.number, NUMBER_MAX)
@@ -141,6 +149,8 @@ def form_terms(payment: Payment, authentication: str, *, before: Before) -> tupl
         f"form={authentication}",
         f"form={authentication}&country={payment.card.issuer_country}",
         f"form={authentication}&scope={sca_scope(payment)}",
+        f"form={authentication}&scope={sca_scope(payment)}&country={payment.card.issuer_country}",
+        f"form={authentication}&issuer={_issuer(payment)}",
         f"form={authentication}&number={number}",
         f"form={authentication}&after={_answer(before)}",
         f"number={number}",
@@ -149,7 +159,11 @@ def form_terms(payment: Payment, authentication: str, *, before: Before) -> tupl
 
 def retry_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:
     """What a refused payment adds, whenever it is tried again."""
-    return (f"after={_answer(before)}&initiator={payment.initiator}", f"after={_answer(before)}&funding={payment.card.funding}")
+    return (
+        f"after={_answer(before)}&initiator={payment.initiator}",
+        f"after={_answer(before)}&funding={payment.card.funding}",
+        f"issuer={_issuer(payment)}",
+    )
 
 
 def instant_terms(country: str | None, place: tuple[int, int], *, funds: bool) -> tuple[str, ...]:
@@ -173,6 +187,10 @@ def local_place(country: str | None, at_us: int) -> tuple[int, int]:
     since_us, offset_us = offsets_of(country)
     local_us = at_us + offset_us[bisect_right(since_us, at_us) - 1]
     return local_us // DAY_US, local_us % DAY_US // HOUR_US
+
+
+def _issuer(payment: Payment) -> str:
+    return payment.card.issuer or payment.card.bin
 
 
 def _answer(before: Before) -> str:

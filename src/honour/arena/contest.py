@@ -175,4 +175,4 @@ def _engines(learned: Learned, *, only: tuple[str, ...] | None) -> dict[str, Mak
 def _history_key(scenario: Scenario) -> bytes:
     """Scenarios with the same days before them share what was learned from these."""
     before = scenario.before(1.0)
-    return msgspec.json.encode(msgspec.structs.replace(before, name="", description=""))
+    return msgspec.json.encode(msgspec.structs.replace(before, name="", description="", payments_per_day=1.0))

@@ -24,7 +24,7 @@ from honour.simulator.world import World
 
 PLAYED_PAYMENTS = 3_000
 HISTORY_DAYS = 28
-LEFT_OUT = ("success rate, tuned", "oracle with hindsight")
+LEFT_OUT = ("success rate, tuned", "knowable oracle")
 """Of the line-up of `honour scoreboard`: they take longer than the rest of the demo."""
 _MARK = ".honour-demo"
 

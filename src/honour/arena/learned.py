@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from honour import loop
 from honour.arena.engine_policy import settings_of
 from honour.loop import DataDir, Step, Trained
@@ -19,6 +21,7 @@ from honour.simulator.play import history
 from honour.simulator.scenario import Scenario
 from honour.simulator.world import World
 
+HISTORY_DAYS = 28
 HOLDOUT_SHARE = 0.25
 """Last part of the history, by days, on which the model is judged."""
 
@@ -35,11 +38,11 @@ class Learned(NamedTuple):
 def learn(folder: Path, *, scenario: Scenario, seed: int, payments: int, step: Step, threads: int | None = None) -> Learned:
     """Play the days before `scenario` by a merchant's volume split, train on them as `honour train` does, and load the bundle.
 
-    payments  of the history, at the pace of the scenario
+    payments  of the history, spread over the `HISTORY_DAYS` before the scenario, so that scenarios of every length share it
     threads   all cores when None
     """
-    days = payments / scenario.payments_per_day
-    world = World(scenario.before(days), seed=seed)
+    days = float(HISTORY_DAYS)
+    world = World(msgspec.structs.replace(scenario.before(days), payments_per_day=payments / days), seed=seed)
     settings = settings_of(world, data_dir=str(folder))
     where = DataDir(folder)
     loop.write_settings(where.settings, settings)

@@ -49,7 +49,7 @@ def draw(folder: Path, *, scenario: str, plays: Sequence[Mapping[str, Played]], 
 
 def _best_fixed(plays: Sequence[Mapping[str, Played]]) -> str:
     fixed = [name for name in plays[0] if name.startswith(FIXED)]
-    return max(fixed, key=lambda name: sum(float(each[name].net_margin_minor.mean()) for each in plays), default="")
+    return max(fixed, key=lambda name: sum(float(each[name].expected_margin_minor.mean()) for each in plays), default="")
 
 
 def _curve(played: Sequence[Played], *, start_us: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -13,10 +13,11 @@ import msgspec
 
 from honour import __version__
 from honour.arena.contest import Contest, Contested
-from honour.simulator.scoreboard import HONOUR, Interval, Row, Scoreboard
+from honour.simulator.scoreboard import APPROVALS, HONOUR, MARGIN, Interval, Row, Scoreboard
 
 LIBRARIES = ("numpy", "lightgbm", "onnxruntime", "duckdb")
-GAPS = {"gap_closed": "net_margin_minor", "gap_closed_approval": "payment_approval_rate"}
+GAPS = {"gap_closed": MARGIN, "gap_closed_approval": APPROVALS}
+"""Shares of the way from the best fixed route to an oracle, by the name in the report."""
 
 
 def as_object(asked: Contest, found: Contested) -> dict[str, Any]:
@@ -46,6 +47,7 @@ def _row(row: Row) -> dict[str, Any]:
         **{f"{name}_over_best_fixed": _interval(interval) for name, interval in row.over_best_fixed.items()},
         **{f"{name}_honour_less_this": _interval(interval) for name, interval in row.honour_less.items()},
         **{name: _interval(row.gap_closed[goal]) for name, goal in GAPS.items()},
+        **{f"{name}_knowable": _interval(row.knowable_closed[goal]) for name, goal in GAPS.items()},
     }
 
 

@@ -135,7 +135,12 @@ _CANDIDATE: tuple[Feature, ...] = (
     _rate("route_merchant_approval_rate_7d", ("route", "merchant_id"), WEEK, HOUR, "route_approval_rate_7d"),
     _rate("route_issuer_country_approval_rate_7d", ("route", "issuer_country"), WEEK, HOUR, "route_network_approval_rate_7d"),
     _rate("route_issuer_approval_rate_24h", ("route", "issuer"), DAY, HOUR, "route_issuer_country_approval_rate_7d", 10.0),
-    _rate("route_bin_approval_rate_30d", ("route", "bin"), DAYS_30, DAY, "route_issuer_country_approval_rate_7d", 10.0),
+    # What an issuer makes of an acquirer lasts: a day says too little of it, a range of cards is too thin for it.
+    _rate("route_issuer_approval_rate_30d", ("route", "issuer"), DAYS_30, DAY, "route_issuer_country_approval_rate_7d", 10.0),
+    _rate("route_bin_approval_rate_30d", ("route", "bin"), DAYS_30, DAY, "route_issuer_approval_rate_30d", 10.0),
+    # A card that was approved on a route is known there; one that works at home only shows it at its first attempt abroad.
+    _rate("route_card_approval_rate_30d", ("route", "card_id"), DAYS_30, DAY, "route_issuer_approval_rate_30d", 2.0),
+    _count("route_card_answers_30d", ("route", "card_id"), DAYS_30, DAY),
     _count("route_bin_answers_30d", ("route", "bin"), DAYS_30, DAY),
     _count("payment_route_answers", ("payment_id", "route"), DAYS_30, DAY),
     LastFeature(name="payment_last_route_is_same", entity=("payment_id",), column="same_route", window_s=DAYS_30, tile_s=DAY),

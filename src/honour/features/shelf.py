@@ -166,7 +166,6 @@ _OF_CANDIDATE: tuple[Feature, ...] = (
     *_rates("route_mcc", ("route", "mcc"), "30d", "route_approval_rate_7d"),
     *_rates("route_funding", ("route", "funding"), "30d", "route_approval_rate_7d"),
     *_rates("route_hour_of_week", ("route", "local_hour_of_week"), "30d", "route_approval_rate_7d"),
-    *_rates("route_card", ("route", "card_id"), "30d", "route_network_approval_rate_7d", strength=2.0),
     DecayedFeature(
         name="route_fading_approval_rate_30m",
         entity=("route",),

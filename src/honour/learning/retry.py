@@ -25,6 +25,7 @@ from honour.approval.retry_model import (
     is_funds,
     local_place,
     payment_terms,
+    recovery_terms,
     retry_terms,
 )
 from honour.records.payment import Card, Initiator, Payment
@@ -35,6 +36,25 @@ ROWS_MIN, TERM_ROWS_MIN = 200, 15
 """Rows that a part needs; rows that a term needs to have a weight of its own."""
 PENALTIES = (0.03, 0.1, 0.3, 1.0)
 """Inverse strengths of the ridge penalty, from which five folds over payments choose."""
+_COLUMNS = (
+    "payment_id",
+    "at_us",
+    "approved",
+    "authentication",
+    "merchant_id",
+    "amount_minor",
+    "currency",
+    "network",
+    "funding",
+    "issuer",
+    "issuer_country",
+    "initiator",
+    "risk_score",
+    "attempt_number",
+    "payment_last_status",
+    "payment_last_response_code",
+    "payment_seconds_since_answer",
+)
 
 Terms = tuple[str, ...]
 
@@ -68,12 +88,17 @@ def fit_retry_model(table: pa.Table) -> RetryModel:
 
 
 def _attempts(table: pa.Table) -> Iterator[_Attempt]:
-    names = ("payment_id", "at_us", "approved", "authentication", "merchant_id", "amount_minor", "currency", "network", "funding")
-    more = ("issuer_country", "initiator", "attempt_number", "payment_last_status", "payment_last_response_code")
-    columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in (*names, *more, "payment_seconds_since_answer")}
+    columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in _COLUMNS}
     for values in zip(*columns.values(), strict=True):
         row = dict(zip(columns, values, strict=True))
-        card = Card(card_id="c", bin="000000", network=row["network"], funding=row["funding"], issuer_country=row["issuer_country"])
+        card = Card(
+            card_id="c",
+            bin="000000",
+            network=row["network"],
+            funding=row["funding"],
+            issuer=row["issuer"],
+            issuer_country=row["issuer_country"],
+        )
         payment = Payment(
             payment_id=row["payment_id"],
             merchant_id=row["merchant_id"],
@@ -81,6 +106,7 @@ def _attempts(table: pa.Table) -> Iterator[_Attempt]:
             currency=row["currency"],
             card=card,
             initiator=row["initiator"] or "customer",
+            risk_score=row["risk_score"],
         )
         waited_s = row["payment_seconds_since_answer"]
         yield _Attempt(
@@ -107,7 +133,7 @@ def _followed(attempts: Sequence[_Attempt]) -> _Sample:
         if attempt.approved or attempt.at_us + within_us > end_us:
             continue
         then_us = approved_us.get(payment.payment_id)
-        terms = (*payment_terms(payment, before=attempt.before), *form_terms(payment, attempt.authentication, before=attempt.before))
+        terms = (*recovery_terms(payment, before=attempt.before), *form_terms(payment, attempt.authentication, before=attempt.before))
         _add(sample, terms, y=then_us is not None and attempt.at_us <= then_us <= attempt.at_us + within_us, group=payment.payment_id)
     return sample
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from honour.simulator.baselines.bandit_router import glr_router, thompson_router
 from honour.simulator.baselines.fixed import cheapest_first, fixed_route, random_route, static_rules
-from honour.simulator.baselines.oracle import hindsight_oracle, oracle
+from honour.simulator.baselines.knowable import knowable_oracle
+from honour.simulator.baselines.oracle import oracle
 from honour.simulator.baselines.router import success_rate_router
 from honour.simulator.play import Policy
 from honour.simulator.played import play
@@ -14,7 +15,7 @@ from honour.simulator.world import World
 
 MakePolicy = Callable[[World], Policy]
 FIXED = "fixed "
-ORACLE, HINDSIGHT = "oracle", "oracle with hindsight"
+ORACLE, KNOWABLE = "oracle", "knowable oracle"
 TUNING_STREAM = 1_000
 """The stream of a world in which settings are tried; nothing that is reported is played in it."""
 WINDOWS, HEDGINGS = (20, 50, 125, 500), (0.01, 0.05, 0.1)
@@ -36,7 +37,7 @@ def tuned_router(world: World) -> Policy:
     def make(world: World, window: int, hedging: float) -> Policy:
         return success_rate_router(world, seed=world.seed, window=window, hedging=hedging, by_country=True, weighs_cost=True)
 
-    best = max(settings, key=lambda each: float(play(practice, policy=make(practice, *each)).net_margin_minor.mean()))
+    best = max(settings, key=lambda each: float(play(practice, policy=make(practice, *each)).expected_margin_minor.mean()))
     return make(world, *best)
 
 
@@ -56,6 +57,6 @@ LINE_UP: dict[str, MakePolicy] = {
     "Thompson, discounted": thompson_router,
     "GLR-klUCB": glr_router,
     ORACLE: oracle,
-    HINDSIGHT: hindsight_oracle,
+    KNOWABLE: knowable_oracle,
 }
 """Every policy and mark that is the same in all worlds."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from honour.simulator.acquirer import cost_minor
 from honour.simulator.audit import penalty_cents
-from honour.simulator.play import Policy, attempts_of
+from honour.simulator.play import Attempted, Policy, attempts_of
 from honour.simulator.world import World
 
 Floats = npt.NDArray[np.float64]
@@ -25,6 +26,7 @@ class Played:
     attempts          (n,) attempts made
     cost_minor        (n,) cost of all attempts, penalties of networks included, US cents at the world's fixed rates
     net_margin_minor  (n,) margin of the sale if approved, less cost, US cents
+    expected_margin_minor  (n,) the same with each attempt's true chance in place of its answer: as much on average, with less luck in it
     fraud_loss_minor  (n,) amount and handling of disputes that the merchant bears: a guardrail, not part of the margin
     decided_ms        (n_decisions to attempt,) what the policy says that deciding took
     first_approved    (n,) whether the first attempt was approved
@@ -37,6 +39,7 @@ class Played:
     attempts: npt.NDArray[np.int64]
     cost_minor: Floats
     net_margin_minor: Floats
+    expected_margin_minor: Floats
     fraud_loss_minor: Floats
     decided_ms: Floats
     first_approved: npt.NDArray[np.bool_]
@@ -57,6 +60,7 @@ class Played:
             "payment_approval_rate": n_approved / len(self.approved),
             "attempt_approval_rate": n_approved / n_attempts if n_attempts else 0.0,
             "net_margin_minor": float(self.net_margin_minor.mean()),
+            "expected_margin_minor": float(self.expected_margin_minor.mean()),
             "cost_per_approval_minor": float(self.cost_minor.sum()) / n_approved if n_approved else float("nan"),
             "attempts_per_payment": n_attempts / len(self.approved),
             "recovery_rate": float(self.approved[failed_first].mean()) if failed_first.any() else float("nan"),
@@ -74,7 +78,7 @@ def play(world: World, *, policy: Policy, step: Callable[[int], None] | None = N
     approved, first = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
     attempts = np.zeros(n, dtype=np.int64)
     renewal = np.array([world.payment(number).initiator == "merchant" for number in range(n)], dtype=np.bool_)
-    cost, margin, fraud = np.zeros(n), np.zeros(n), np.zeros(n)
+    cost, margin, expected, fraud = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
     decided: list[float] = []
     violations = 0
     for made in attempts_of(world, policy=policy, step=step):
@@ -82,12 +86,15 @@ def play(world: World, *, policy: Policy, step: Callable[[int], None] | None = N
         rate = world.usd_per_minor(payment)
         attempts[number] += 1
         cost[number] += made.answer.cost_minor * rate
+        expected[number] += expected_minor(world, made) * rate
         decided.append(made.decided_ms)
         if made.breaks_rule:
             violations += 1
             card = payment.card
             abroad = card.issuer_country != world.route(made.candidate.route).country
-            cost[number] += penalty_cents(card.network, country=card.issuer_country, abroad=abroad)
+            penalty = penalty_cents(card.network, country=card.issuer_country, abroad=abroad)
+            cost[number] += penalty
+            expected[number] -= penalty
         if made.answer.status == "approved":
             approved[number] = True
             first[number] = made.n_before == 0
@@ -99,6 +106,7 @@ def play(world: World, *, policy: Policy, step: Callable[[int], None] | None = N
         attempts=attempts,
         cost_minor=cost,
         net_margin_minor=margin - cost,
+        expected_margin_minor=expected,
         fraud_loss_minor=fraud,
         decided_ms=np.array(decided),
         first_approved=first,
@@ -106,6 +114,17 @@ def play(world: World, *, policy: Policy, step: Callable[[int], None] | None = N
         created_us=np.array([_instant_us(world, number) for number in range(n)], dtype=np.int64),
         rule_violations=violations,
     )
+
+
+def expected_minor(world: World, made: Attempted) -> float:
+    """Expected profit of an attempt that was made, by its true chance, minor units: what it earned on average over its luck."""
+    payment, candidate = made.payment, made.candidate
+    p = world.p_approve(payment, candidate=candidate, at_us=made.at_us, earlier=made.n_before)
+    fees = world.conditions.fees(candidate.route, made.at_us)
+    approved, refused = (
+        cost_minor(fees, payment=payment, authentication=candidate.authentication, approved=outcome) for outcome in (True, False)
+    )
+    return p * (payment.amount_minor * world.merchants[payment.merchant_id].margin_bps / 10_000 - approved) - (1.0 - p) * refused
 
 
 def _instant_us(world: World, number: int) -> int:

@@ -9,12 +9,13 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from honour.errors import BadInput
-from honour.simulator.lineup import FIXED, ORACLE, MakePolicy
+from honour.simulator.lineup import FIXED, KNOWABLE, ORACLE, MakePolicy
 from honour.simulator.played import Played, play
 from honour.simulator.world import World
 
 HONOUR = "Honour"
-GOALS = ("payment_approval_rate", "net_margin_minor")
+APPROVALS, MARGIN = "payment_approval_rate", "expected_margin_minor"
+GOALS = (APPROVALS, MARGIN, "net_margin_minor")
 # Two-sided 95 % points of Student's t by degrees of freedom.
 _T = (
     12.706,
@@ -56,6 +57,7 @@ class Row:
     figures          mean of each figure of `Played.figures`; worlds in which there is nothing to take a mean of are left out
     over_best_fixed  paired difference to the best fixed route, by goal
     gap_closed       share of the way from the best fixed route to the oracle, by goal; None without both marks
+    knowable_closed  the same to the knowable oracle
     honour_less      paired difference of the policy named Honour to this one, by goal; empty without it
     """
 
@@ -63,6 +65,7 @@ class Row:
     figures: dict[str, Interval]
     over_best_fixed: dict[str, Interval]
     gap_closed: dict[str, Interval | None]
+    knowable_closed: dict[str, Interval | None]
     honour_less: dict[str, Interval]
 
 
@@ -105,20 +108,17 @@ def compare(played: Mapping[str, Sequence[Played]], *, scenario: str) -> Scorebo
     """The scoreboard of plays that were made already; every policy must have played the same worlds in the same order."""
     means = {name: [result.figures() for result in results] for name, results in played.items()}
     fixed = [name for name in means if name.startswith(FIXED)]
-    best_fixed = max(fixed, key=lambda name: fmean(figures["net_margin_minor"] for figures in means[name]))
+    best_fixed = max(fixed, key=lambda name: fmean(figures[MARGIN] for figures in means[name]))
     rows = []
     for name, figures in means.items():
         over = {goal: [a[goal] - b[goal] for a, b in zip(figures, means[best_fixed], strict=True)] for goal in GOALS}
-        closed: dict[str, Interval | None] = dict.fromkeys(GOALS)
-        if ORACLE in means:
-            gap = {goal: [a[goal] - b[goal] for a, b in zip(means[ORACLE], means[best_fixed], strict=True)] for goal in GOALS}
-            closed = {goal: ratio_interval(over[goal], gap[goal]) for goal in GOALS}
         rows.append(
             Row(
                 policy=name,
                 figures={key: _mean_of([each[key] for each in figures]) for key in figures[0]},
                 over_best_fixed={goal: mean_interval(over[goal]) for goal in GOALS},
-                gap_closed=closed,
+                gap_closed=_closed(over, means=means, mark=ORACLE, best_fixed=best_fixed),
+                knowable_closed=_closed(over, means=means, mark=KNOWABLE, best_fixed=best_fixed),
                 honour_less={
                     goal: mean_interval([a[goal] - b[goal] for a, b in zip(means[HONOUR], means[name], strict=True)]) for goal in GOALS
                 }
@@ -126,7 +126,7 @@ def compare(played: Mapping[str, Sequence[Played]], *, scenario: str) -> Scorebo
                 else {},
             )
         )
-    rows.sort(key=lambda row: -row.figures["net_margin_minor"].value)
+    rows.sort(key=lambda row: -row.figures[MARGIN].value)
     first = next(iter(played.values()))
     return Scoreboard(
         scenario=scenario,
@@ -137,28 +137,41 @@ def compare(played: Mapping[str, Sequence[Played]], *, scenario: str) -> Scorebo
     )
 
 
+def _closed(
+    over: dict[str, list[float]], *, means: Mapping[str, Sequence[dict[str, float]]], mark: str, best_fixed: str
+) -> dict[str, Interval | None]:
+    """Share of the way from the best fixed route to a mark, by goal."""
+    if mark not in means:
+        return dict.fromkeys(GOALS)
+    gap = {goal: [a[goal] - b[goal] for a, b in zip(means[mark], means[best_fixed], strict=True)] for goal in GOALS}
+    return {goal: ratio_interval(over[goal], gap[goal]) for goal in GOALS}
+
+
 def table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
     """Column names and cells of the scoreboard as text."""
     columns = [
         "policy",
         "payments approved",
-        "net margin, cents",
+        "margin, cents",
         "over best fixed",
         "gap closed",
+        "of what is knowable",
         "attempts",
         "renewals recovered",
         "violations",
     ]
     rows = []
     for row in board.rows:
-        closed = row.gap_closed["net_margin_minor"]
+        knowable = row.knowable_closed[MARGIN]
+        closed = row.gap_closed[MARGIN]
         rows.append(
             [
                 row.policy + (" (best fixed)" if row.policy == board.best_fixed else ""),
                 _text(row.figures["payment_approval_rate"], scale=100.0, unit=" %"),
-                _text(row.figures["net_margin_minor"]),
-                _text(row.over_best_fixed["net_margin_minor"]),
+                _text(row.figures[MARGIN]),
+                _text(row.over_best_fixed[MARGIN]),
                 "" if closed is None else _text(closed, scale=100.0, unit=" %", digits=0),
+                "" if knowable is None else _text(knowable, scale=100.0, unit=" %", digits=0),
                 f"{row.figures['attempts_per_payment'].value:.3f}",
                 f"{row.figures['renewal_recovery_rate'].value:.0%} with {row.figures['retries_per_renewal_recovered'].value:.2f} retries",
                 f"{row.figures['rule_violations'].value:g}",

@@ -26,7 +26,7 @@ from honour.simulator.issuer import make_issuers
 from honour.simulator.land import LANDS, USD_PER_UNIT
 from honour.simulator.market import HOUR_US, Market
 from honour.simulator.scenario import DAY_US, Scenario
-from honour.simulator.shopper import Fortune
+from honour.simulator.shopper import Cardholder, Fortune
 
 GRUDGE_SPREAD = 0.35
 """Spread of what issuers make of merchants, in logit."""
@@ -98,6 +98,14 @@ class World:
         """The route of this id, with its first fees."""
         return self._acquirer_of[route_id].route
 
+    def acquirer(self, route_id: str) -> Acquirer:
+        """The acquirer behind a route."""
+        return self._acquirer_of[route_id]
+
+    def holder(self, payment: Payment) -> Cardholder:
+        """Who pays."""
+        return self._market.holder(payment)
+
     def answer(self, payment: Payment, *, candidate: Candidate, at_us: int, earlier: int = 0) -> Answer:
         """The one answer to this attempt.
 
@@ -146,6 +154,11 @@ class World:
         if not self._takes(acquirer, payment=payment, candidate=candidate, at_us=at_us):
             return (Stop("unsupported", 1.0),)
         return tuple(stops(self._situation(asked, acquirer=acquirer, at_us=at_us)))
+
+    def situation(self, payment: Payment, *, candidate: Candidate, at_us: int, earlier: int = 0) -> Situation:
+        """Everything that bears on an attempt which some route carries."""
+        asked = _Asked(payment, candidate, at_us // 60_000_000, earlier)
+        return self._situation(asked, acquirer=self._acquirer_of[candidate.route], at_us=at_us)
 
     def _situation(self, asked: _Asked, *, acquirer: Acquirer, at_us: int) -> Situation:
         payment, candidate = asked.payment, asked.candidate

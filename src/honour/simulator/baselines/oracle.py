@@ -1,4 +1,4 @@
-"""Oracles: upper marks, not policies. They know the world."""
+"""The oracle: an upper mark, not a policy. It knows the world."""
 
 from __future__ import annotations
 
@@ -21,40 +21,6 @@ def oracle(world: World) -> RuledPolicy:
     Looks one attempt ahead, and for payments that a merchant started fourteen days; it sees funds before asking.
     """
     return RuledPolicy(_Truth(world).rule, routes=world.routes, attempts_max=ATTEMPTS_MAX)
-
-
-def hindsight_oracle(world: World) -> RuledPolicy:
-    """The best value, knowing all that is hidden and the luck of every attempt: the most that anyone could have earned.
-
-    Attempts the cheapest candidate that will be approved, now or on one of fourteen days; stops where none will.
-    """
-    return RuledPolicy(_Hindsight(world).rule, routes=world.routes, attempts_max=ATTEMPTS_MAX)
-
-
-class _Hindsight:
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def rule(self, asked: Asked) -> Choice:
-        """What will be approved at the least cost."""
-        payment, n_before = asked.payment, len(asked.trail.tried)
-        days = range(HORIZON_DAYS if payment.initiator == "merchant" else 1)
-        for day in days:
-            at_us = asked.at_us + day * DAY_US
-            found = self._best(payment, at_us=at_us, earlier=n_before)
-            if found is not None:
-                return Choice(found) if day == 0 else Choice(None, wait_until_us=at_us)
-        return STOP
-
-    def _best(self, payment: Payment, *, at_us: int, earlier: int) -> Candidate | None:
-        best, best_value = None, 0.0
-        for candidate in self._world.candidates(payment, at_us=at_us):
-            answer = self._world.answer(payment, candidate=candidate, at_us=at_us, earlier=earlier)
-            if answer.status == "approved":
-                value = _margin_minor(self._world, payment) - answer.cost_minor
-                if value > best_value:
-                    best, best_value = candidate, value
-        return best
 
 
 class _Truth:
@@ -104,8 +70,9 @@ class _Truth:
             )
             for outcome in (True, False)
         )
-        return p * (_margin_minor(world, payment) - approved) - (1.0 - p) * declined, 1.0 - p - p_left
+        return p * (margin_minor(world, payment) - approved) - (1.0 - p) * declined, 1.0 - p - p_left
 
 
-def _margin_minor(world: World, payment: Payment) -> float:
+def margin_minor(world: World, payment: Payment) -> float:
+    """What an approval earns before costs, minor units."""
     return payment.amount_minor * world.merchants[payment.merchant_id].margin_bps / 10_000
