@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from world import World, until
 
 from honour.records.event import LoggedEvent
 from honour.stores.opening import open_log
+from real_redis import free_port, running_redis
 
 TMPFS_MB = 24
 HOSTILE_PER_S = 40
@@ -34,6 +36,7 @@ class Fault(NamedTuple):
     work: Callable[[World], Awaitable[None]]
     is_small: bool = False
     has_stream: bool = False
+    has_redis: bool = False
 
 
 async def server_killed(world: World) -> None:
@@ -81,6 +84,22 @@ async def postgres_and_server_killed(world: World) -> None:
     await asyncio.sleep(world.hold_s / 2)
     await asyncio.to_thread(world.postgres.start)
     await _log_is_back(world)
+
+
+async def redis_killed(world: World) -> None:
+    """The shared state is gone, and comes back empty."""
+    world.redis.stop()
+    await asyncio.sleep(world.hold_s)
+    await asyncio.to_thread(world.redis.start)
+    await asyncio.sleep(world.hold_s / 2)
+
+
+async def redis_paused(world: World) -> None:
+    """The shared state is stopped where it stands."""
+    world.redis.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(world.hold_s)
+    world.redis.process.send_signal(signal.SIGCONT)
+    await asyncio.sleep(world.hold_s / 2)
 
 
 async def disk_full(world: World) -> None:
@@ -268,6 +287,8 @@ FAULTS = (
     Fault("PostgreSQL killed", "postgres", postgres_killed),
     Fault("PostgreSQL paused", "postgres", postgres_paused),
     Fault("PostgreSQL and server killed", "postgres", postgres_and_server_killed),
+    Fault("Redis killed", "file", redis_killed, has_redis=True),
+    Fault("Redis paused", "file", redis_paused, has_redis=True),
     Fault("Kafka paused, stream killed", "file", stream_disturbed, has_stream=True),
     Fault("disk full", "file", disk_full, is_small=True),
     Fault("corrupt bundle", "file", corrupt_bundle),
@@ -276,6 +297,28 @@ FAULTS = (
     Fault("hostile requests", "file", hostile_requests),
     Fault("10 times the load", "file", ten_times_the_load),
 )
+
+
+class Redis:
+    """A Redis on a port of its own that keeps nothing on disk."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self._stack = ExitStack()
+        self.start()
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Start it, empty."""
+        self.process = self._stack.enter_context(running_redis(self._port))
+
+    def stop(self) -> None:
+        """kill -9."""
+        self._stack.close()
 
 
 class SmallDisk:

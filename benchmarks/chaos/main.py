@@ -26,7 +26,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "tests"))
 import made
 from check import check
-from faults import FAULTS, Fault, SmallDisk, started_brokers
+from faults import FAULTS, Fault, Redis, SmallDisk, started_brokers
 from run import machine
 from world import World, made_world
 
@@ -90,7 +90,9 @@ def _one(fault: Fault, *, folder: Path, at: int, postgres: RealPostgres | None, 
     if brokers is not None and fault.has_stream:
         stream = StreamSettings(brokers=brokers[1])
     address = postgres.new_address() if postgres is not None and fault.store == "postgres" else None
-    world = made_world(place, bundle=folder / "bundle", address=address, postgres=postgres, rate=rate, hold_s=hold_s, stream=stream)
+    redis = Redis() if fault.has_redis else None
+    stores = {"address": address, "postgres": postgres, "redis": redis, "stream": stream}
+    world = made_world(place, bundle=folder / "bundle", rate=rate, hold_s=hold_s, **stores)
     if fault.has_stream:
         world.notes["brokers"] = brokers[0]
     try:
@@ -98,6 +100,8 @@ def _one(fault: Fault, *, folder: Path, at: int, postgres: RealPostgres | None, 
     finally:
         if world.process is not None and world.process.poll() is None:
             world.process.kill()
+        if redis is not None:
+            redis.stop()
         if fault.has_stream:
             brokers[0].kill()
             brokers[0].wait()

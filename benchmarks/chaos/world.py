@@ -40,6 +40,7 @@ class World:
     port: int
     hold_s: float
     postgres: Any = None
+    redis: Any = None
     notes: dict[str, Any] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     n_starts: int = 0
@@ -101,7 +102,15 @@ class World:
 
 
 def made_world(
-    folder: Path, *, bundle: Path, address: str | None, postgres: Any, rate: float, hold_s: float, stream: StreamSettings | None
+    folder: Path,
+    *,
+    bundle: Path,
+    address: str | None,
+    postgres: Any,
+    redis: Any,
+    rate: float,
+    hold_s: float,
+    stream: StreamSettings | None,
 ) -> World:
     """A folder with settings and a bundle, and callers for it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +121,7 @@ def made_world(
         Route(id="acq_brl", currencies=("BRL",), cost=RouteCost(attempt_minor=3, approval_bps=130)),
     )
     settings = Settings(
-        data=DataSettings(dir=str(folder), log=address, log_timeout_ms=500, snapshot_every=2_000),
+        data=DataSettings(dir=str(folder), log=address, log_timeout_ms=500, state=redis.address if redis else None, snapshot_every=2_000),
         routes=routes,
         merchants={"default": Merchant(margin_bps=1500, exploration_budget_minor=2.0)},
         stream=stream or StreamSettings(),
@@ -121,7 +130,7 @@ def made_world(
     port = _free_port()
     # About forty payments for each card: half of them meet the limit.
     callers = Callers(port, rate=rate, cards=max(5, round(rate * hold_s * 2 / 40)), seed=11)
-    return World(folder, settings, callers, port, hold_s, postgres=postgres)
+    return World(folder, settings, callers, port, hold_s, postgres=postgres, redis=redis)
 
 
 async def until(condition: Callable[[], object], *, seconds: float) -> bool:
