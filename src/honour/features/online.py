@@ -17,6 +17,7 @@ from honour.errors import LogContractBroken
 from honour.features.answer import Answer, reason_of, whole_ms
 from honour.features.catalogue import CATALOGUE
 from honour.features.columns import CLOCK_COLUMNS, Row, read_payment
+from honour.features.folding import folding
 from honour.features.group import Group, groups, table_key
 from honour.features.local_time import BEFORE_ALL, local_time
 from honour.features.ring import COLUMN_AT, Ring, Told, Totals, kind_of
@@ -120,6 +121,7 @@ class FeatureState:
         made = groups(catalogue)
         self.tables = [Table(group, entities_max=entities_max) for group in made]
         self._table_of = {group.key: table for group, table in zip(made, self.tables, strict=True)}
+        self._fold = folding(made, self.tables)
         self._by_clock = any(table.by_clock for table in self.tables)
         self._ask = _written(catalogue)([table.rings.get for table in self.tables], [table.kind.see for table in self.tables])
 
@@ -172,9 +174,7 @@ class FeatureState:
         told = self.told(payment, candidate, status=status, response_code=response_code, arrived_us=arrived_us, latency_ms=latency_ms)
         if told is None:
             return
-        for table in self.tables:
-            if table.only is None or table.counts(told):
-                table.fold(told)
+        self._fold(told)
         self.sweep()
 
     def told(

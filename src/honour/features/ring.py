@@ -137,16 +137,8 @@ class Totals:
 
     def fold(self, ring: _TotalsRing, moment: int, told: Told) -> None:
         """Count one answer."""
-        if ring.newest == moment:
-            ring.seen_at = BEFORE_ALL
-            ring.counts[-1] += 1
-            sums = told.sums
-            for total, place in zip(ring.sums, self._places, strict=True):
-                if sums[place]:
-                    total[-1] += sums[place]
-        else:
-            ring.forget_before(moment - self.reach + 1)
-            ring.add(moment, [told.sums[place] for place in self._places])
+        ring.forget_before(moment - self.reach + 1)
+        ring.add(moment, [told.sums[place] for place in self._places])
         if self._n_last == 1:
             ring.last = (told.answer,)
         elif self._n_last:
