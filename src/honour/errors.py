@@ -14,6 +14,7 @@
     ├── BundleRefused        a bundle is corrupt, foreign or no longer agrees with itself (exit 1)
     ├── RegistryUnavailable  the model registry does not answer or cannot keep what it is given (exit 3)
     ├── StreamUnavailable    no Kafka broker answers, or a topic refuses what it is given (exit 3)
+    ├── ServiceAway          a client got no answer from the service in time (exit 3)
     ├── DeadlineOver         an answer was not ready, or not durable, when it was due (HTTP 503)
     ├── Overloaded           more comes in than can be done (HTTP 503)
     ├── RateExceeded         a key asks more often than it may (HTTP 429)
@@ -129,6 +130,13 @@ class StreamUnavailable(HonourError):
     """No Kafka broker answers, or a topic refuses what it is given; positions are where they were."""
 
     anchor = "stream-unavailable"
+    exit_code = 3
+
+
+class ServiceAway(HonourError):
+    """A client got no answer in time; sent again, the same request has the same effect."""
+
+    anchor = "service-away"
     exit_code = 3
 
 
