@@ -83,7 +83,7 @@ def test_the_sql_of_a_feature_holds_what_it_shrinks_to_and_nothing_else() -> Non
     assert "AS route_approval_rate_24h" in sql
     assert "AS overall_approval_rate_7d" in sql
     assert "issuer" not in sql
-    assert "RANGE" not in sql
+    assert sql.count("RANGE") == sql.count("ORDER BY tile RANGE")  # Frames run over whole tiles, never over instants.
     with pytest.raises(BadInput, match="route_luck is not in the catalogue"):
         feature_sql("route_luck")
     assert CATALOGUE.needed_for("amount_ratio").names == ("amount_ratio",)

@@ -5,27 +5,37 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import duckdb
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # pyarrow ships no types
 
 from honour.errors import BadInput, LogContractBroken
-from honour.features.answer import reason_of
-from honour.features.calendar import days_since_payday, is_holiday
 from honour.features.catalogue import CATALOGUE
 from honour.features.columns import CANDIDATE_COLUMNS, read_payment
+from honour.features.execute import Progress, Rows, database, features_in
 from honour.features.from_log import ANSWER_COLUMNS, INSTANT_COLUMNS, ROW_COLUMNS, LogReader, table_of
-from honour.features.local_time import offsets_of, zone_names
-from honour.features.sql import REASON_COLUMNS, answer_columns, needs_calendar, needs_reasons, steps
+from honour.features.sql import answer_columns
 from honour.features.view import Catalogue
 from honour.records.event import DecisionMade, LoggedEvent
 from honour.records.route import Candidate
 
-_DECISION_COLUMNS = {**INSTANT_COLUMNS, "decision_id": pa.string(), "candidate_at": pa.int64()}
+_DECISION_COLUMNS = {**INSTANT_COLUMNS, "decision_id": pa.string(), "candidate_at": pa.int64(), **ROW_COLUMNS}
+
+_BESIDE = (
+    "payment_id",
+    "at_us",
+    "approved",
+    "source",
+    "merchant_id",
+    *CANDIDATE_COLUMNS,
+    "amount_minor",
+    "currency",
+    "status",
+    "propensity",
+)
+_COUNTED = "CAST(status = 'approved' AS BIGINT) AS approved, CAST(status = 'failed' AS BIGINT) AS failed"
 
 CandidatesOf = Callable[[DecisionMade], Sequence[Candidate]]
 
@@ -45,13 +55,47 @@ def training_set(
     reader = LogReader()
     for logged in log_events:
         reader.read(logged)
-    answers, spine = reader.answers(), reader.spine()
-    features = features_of(answers, spine=spine, catalogue=catalogue, memory_limit=memory_limit, threads=threads)
-    approved = pc.cast(pc.equal(spine["status"], "approved"), pa.int64())
-    first = {"row_id": spine["row_id"], "payment_id": spine["payment_id"], "at_us": spine["at_us"], "approved": approved}
-    second = ("source", "merchant_id", *CANDIDATE_COLUMNS, "amount_minor", "currency", "status", "propensity")
-    columns = first | {name: spine[name] for name in second}
-    return pa.table(columns | {name: features[name] for name in catalogue.names})
+    return training_set_of(reader.take(), catalogue=catalogue, memory_limit=memory_limit, threads=threads)
+
+
+def training_set_of(
+    attempts: pa.Table, *, catalogue: Catalogue = CATALOGUE, memory_limit: str | None = None, threads: int | None = None
+) -> pa.Table:
+    """As `training_set`, of attempts as a lake holds them (`from_log.ATTEMPT_COLUMNS`), in the order of their answers."""
+    with database(memory_limit=memory_limit, threads=threads) as connection:
+        return pa.Table.from_batches(training_batches(connection, attempts, catalogue=catalogue))
+
+
+def training_batches(
+    connection: Any,
+    attempts: Any,
+    *,
+    catalogue: Catalogue = CATALOGUE,
+    parts: Sequence[Rows | None] = (None,),
+    to_seq: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a training set, batch by batch, in the order in which their answers arrived.
+
+    attempts  Arrow table or dataset, or paths of Parquet files
+    parts     ranges of `seq` that hold all attempts, ascending; to_seq: answers after it are not seen and have no row
+    """
+    if isinstance(attempts, list):
+        connection.read_parquet(attempts, hive_partitioning=False).create_view("landed")
+    else:
+        connection.register("landed", attempts)
+    upto = "" if to_seq is None else f" WHERE seq <= {to_seq}"
+    context = ", ".join(ROW_COLUMNS)
+    connection.execute(
+        f"CREATE TEMP VIEW answers AS SELECT seq, arrived_us, status, response_code, latency_ms, {_COUNTED}, {context} FROM landed{upto}"
+    )
+    asked = f"seq AS row_id, asked_seq AS seq, at_us, source, status, propensity, {_COUNTED}, {context}"
+    connection.execute(f"CREATE TEMP VIEW spine AS SELECT {asked} FROM landed{upto}")
+    n_rows = 0
+    for batch in features_in(connection, catalogue, parts=parts, beside=_BESIDE, progress=progress):
+        row_ids = pa.array(range(n_rows, n_rows + len(batch)), type=pa.int64())
+        n_rows += len(batch)
+        yield batch.set_column(0, "row_id", row_ids)
 
 
 def decision_rows(
@@ -83,7 +127,7 @@ def recomputed(
             for at, candidate in enumerate(candidates_of(made)):
                 rows.append((len(rows), logged.seq, made.decided_us, made.decision.decision_id, at, *paid, *candidate))
     spine = table_of(rows, _DECISION_COLUMNS)
-    features = features_of(reader.answers(), spine=spine, catalogue=catalogue, memory_limit=memory_limit, threads=threads)
+    features = features_of(reader.take(), spine=spine, catalogue=catalogue, memory_limit=memory_limit, threads=threads)
     columns = {name: spine[name] for name in ("row_id", "decision_id", "candidate_at", "at_us")}
     return pa.table(columns | {name: features[name] for name in catalogue.names})
 
@@ -111,63 +155,19 @@ def features_of(
     _check(answers, spine)
     known = {name: ROW_COLUMNS[name] for name in answer_columns(catalogue)}
     folded = _with_columns(answers, ANSWER_COLUMNS | known)
-    for status, column in (("approved", "approved"), ("failed", "failed")):
-        folded = folded.append_column(column, pc.cast(pc.equal(folded["status"], status), pa.int64()))
+    for status in ("approved", "failed"):
+        folded = folded.append_column(status, pc.cast(pc.equal(folded["status"], status), pa.int64()))
     asked = _with_columns(spine, INSTANT_COLUMNS | ROW_COLUMNS)
-    with tempfile.TemporaryDirectory(prefix="honour-features-") as folder:
-        config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": folder, "preserve_insertion_order": False}
-        config |= {"memory_limit": memory_limit} if memory_limit else {}
-        config |= {"threads": threads} if threads else {}
-        with duckdb.connect(":memory:", config=config) as connection:
-            for name, table in (("answers", folded), ("spine", asked), ("local_offset", _local_offsets(asked, folded))):
-                connection.register(name, table)
-            if needs_calendar(catalogue):
-                connection.register("local_day", _local_days(connection))
-            if needs_reasons(catalogue):
-                connection.register("reasons", _reasons(connection))
-            *made, last = steps(catalogue)
-            for step in made:
-                connection.execute(f"CREATE TEMP TABLE {step.table} AS {step.query}")
-            return connection.sql(last.query).to_arrow_table()
+    with database(memory_limit=memory_limit, threads=threads) as connection:
+        connection.register("answers", folded)
+        connection.register("spine", asked)
+        return pa.Table.from_batches(list(features_in(connection, catalogue)))
 
 
 def _with_columns(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
     """`table` with exactly these columns; an absent one is not known anywhere."""
     present = set(table.column_names)
     return pa.table({name: table[name].cast(kind) if name in present else pa.nulls(len(table), type=kind) for name, kind in types.items()})
-
-
-def _reasons(connection: duckdb.DuckDBPyConnection) -> pa.Table:
-    """Why the issuer declined, for every way in which the answers say it."""
-    kinds = connection.sql(f"SELECT DISTINCT {', '.join(REASON_COLUMNS)} FROM answers WHERE status = 'declined'").fetchall()
-    rows = [
-        (*kind, reason_of(status, network=network or "", issuer_country=issuer, merchant_country=merchant, response_code=code))
-        for kind in kinds
-        for status, network, issuer, merchant, code in (kind,)
-    ]
-    columns = zip(*rows, strict=True) if rows else [()] * (len(REASON_COLUMNS) + 1)
-    return pa.table({name: pa.array(column, type=pa.string()) for name, column in zip((*REASON_COLUMNS, "reason"), columns, strict=True)})
-
-
-def _local_days(connection: duckdb.DuckDBPyConnection) -> pa.Table:
-    """Paydays and holidays of every country and day of the spine; a local day is at most one off that of UTC."""
-    asked = connection.sql("SELECT DISTINCT shopper_country, at_us // 86400000000 FROM spine").fetchall()
-    days = sorted({(country, day + off) for country, day in asked for off in (-1, 0, 1)}, key=lambda one: (one[0] or "", one[1]))
-    rows = [(country, day, days_since_payday(country, day), int(is_holiday(country, day))) for country, day in days]
-    types = {"country": pa.string(), "day": pa.int64(), "days_since_payday": pa.int64(), "is_holiday": pa.int64()}
-    columns = zip(*rows, strict=True) if rows else [()] * len(types)
-    return pa.table({name: pa.array(column, type=kind) for (name, kind), column in zip(types.items(), columns, strict=True)})
-
-
-def _local_offsets(*tables: pa.Table) -> pa.Table:
-    """UTC offsets of the countries of the shoppers."""
-    zones = zone_names()
-    shoppers = [table["shopper_country"] for table in tables if "shopper_country" in table.column_names]
-    countries = sorted({country for shopper in shoppers for country in pc.unique(shopper).to_pylist() if country in zones})
-    offsets = [(country, *pair) for country in countries for pair in zip(*offsets_of(country), strict=True)]
-    types = {"country": pa.string(), "from_us": pa.int64(), "offset_us": pa.int64()}
-    columns = zip(*offsets, strict=True) if offsets else [()] * len(types)
-    return pa.table({name: pa.array(column, type=kind) for (name, kind), column in zip(types.items(), columns, strict=True)})
 
 
 def _check(answers: pa.Table, spine: pa.Table) -> None:

@@ -7,13 +7,15 @@ Tables it reads
     local_day     country, day (since 1970, local), days_since_payday, is_holiday; only where a feature asks for it
     reasons       REASON_COLUMNS of declines, and the reason that the networks' tables give; only where a feature asks for it
 
-How it works. First each spine row learns the last answer it may see (smaller seq, arrived by `at_us`) and, for each window,
-the last answer before it. Then each entity gets running totals per key, ordered by seq, and one ASOF join per instant:
-a window is the total at the first instant minus the total at the second. There are no RANGE frames.
+How it works. Columns that entities use become small numbers (`code_...`), which sort and join many times faster than text. Each
+spine row learns the last answer it may see (`asked.seen`: smaller seq, arrived by `at_us`). Then each entity gets running totals per
+key, ordered by seq, and one ASOF join gives what stood at `seen`. Windows run in whole tiles: what had come before a window's first
+tile is one running total per key and tile, joined by equality. A window is the first minus the second. No frame runs over instants.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple, get_args
 
@@ -36,8 +38,8 @@ from honour.features.sql_value import (
     view_of,
 )
 from honour.features.view import (
-    CALENDAR_PARTS,
     DISTINCT_MAX,
+    NUMBERS,
     Catalogue,
     DecayedFeature,
     FoldedFeature,
@@ -60,17 +62,43 @@ class Step(NamedTuple):
 
 def steps(catalogue: Catalogue = CATALOGUE) -> tuple[Step, ...]:
     """The tables to make, in order; the last, `features`, has row_id and every feature by name."""
-    folded = [feature for feature in catalogue.features if is_folded(feature)]
-    views: dict[View, list[FoldedFeature]] = {}
-    for feature in folded:
-        views.setdefault(view_of(feature), []).append(feature)
-    source = _source(catalogue, folded)
-    made = [_told(catalogue, folded)] if source == "told" else []
-    made += [_moments(catalogue, folded), _instants(folded)]
-    for view, features in views.items():
-        made += [_totals(view, features, source), *(_fading(view, era, features, source) for era in _eras(features)), _view(view, features)]
-    made += [_distinct(feature, source) for feature in _distincts(folded)]
-    return (*made, _features(catalogue, tuple(views)))
+    return (*view_steps(catalogue), features_step(catalogue))
+
+
+def view_steps(catalogue: Catalogue = CATALOGUE) -> tuple[Step, ...]:
+    """The tables before the last: for each entity a view with one line per row of the spine, in the order of row_id."""
+    folded = _folded(catalogue)
+    parts = list(dict.fromkeys(part for feature in folded for part in feature.entity))
+    made = [_code(part) for part in parts if part not in CLOCK_COLUMNS]
+    made += [_answered(catalogue, parts), _asked(catalogue, parts)]
+    for view, features in _views(folded).items():
+        made.append(_totals(view, features))
+        made += [_tiles(view, tile_s, features) for tile_s in _tile_sizes(features)]
+        made += [_fading(view, era, features) for era in _eras(features)]
+        made.append(_view(view, features))
+    made += [_distinct(feature) for feature in _distincts(folded)]
+    return tuple(made)
+
+
+def features_step(catalogue: Catalogue = CATALOGUE, *, rows: tuple[int, int] | None = None, beside: Sequence[str] = ()) -> Step:
+    """Every feature by name, from the views; a rate that shrinks names its parent, which stands above it.
+
+    rows    first and last row_id, for a part of the answer; absent, all of it
+    beside  further columns of the spine, between row_id and the features
+    """
+    folded = _folded(catalogue)
+    columns = ["spine.row_id", *(f"spine.{name}" for name in beside if name not in catalogue.names)]
+    columns += [f"{sql_value(feature)} AS {feature.name}" for feature in catalogue.features]
+    joins = [f"JOIN {_some(f'view_{view.name}', rows)} USING (row_id)" for view in _views(folded)]
+    joins += [f"LEFT JOIN {_some(distinct_name(feature), rows)} USING (row_id)" for feature in _distincts(folded)]
+    if any(isinstance(feature, LocalTimeFeature) for feature in catalogue.features):
+        local = "asked" if rows is None else f"(SELECT row_id, local_us FROM asked WHERE row_id BETWEEN {rows[0]} AND {rows[1]}) AS asked"
+        joins.append(f"JOIN {local} USING (row_id)")
+    if needs_calendar(catalogue):
+        day = "asked.local_us // 86400000000 = local_day.day"
+        joins.append(f"LEFT JOIN local_day ON spine.shopper_country IS NOT DISTINCT FROM local_day.country AND {day}")
+    source = f"FROM {_some('spine', rows)}"
+    return Step("features", f"SELECT\n{_lines(columns)}\n" + "\n".join([source, *joins, "ORDER BY spine.row_id"]))
 
 
 def sql_of(catalogue: Catalogue = CATALOGUE) -> str:
@@ -85,9 +113,9 @@ def feature_sql(name: str, *, catalogue: Catalogue = CATALOGUE) -> str:
 
 def answer_columns(catalogue: Catalogue) -> tuple[str, ...]:
     """Columns of payment and candidate that the answers must have."""
-    folded = [feature for feature in catalogue.features if is_folded(feature)]
+    folded = _folded(catalogue)
     used = {part for feature in folded for part in feature.entity} | {feature.of for feature in _distincts(folded)}
-    used |= {"shopper_country"} if _by_clock(folded) else set()
+    used |= {"shopper_country"} if by_clock(catalogue) else set()
     used |= {"network", "issuer_country", "merchant_country"} if needs_reasons(catalogue) else set()
     return tuple(name for name in (*PAYMENT_COLUMNS, *CANDIDATE_COLUMNS) if name in used | {"amount_minor", "route", "authentication"})
 
@@ -108,139 +136,185 @@ def needs_calendar(catalogue: Catalogue) -> bool:
     return any(isinstance(feature, LocalTimeFeature) and feature.part in CALENDAR_PARTS for feature in catalogue.features)
 
 
-def _told(catalogue: Catalogue, folded: Sequence[FoldedFeature]) -> Step:
-    """Answers with what follows from them: why they were declined, the shopper's hour of the week at their arrival."""
-    columns, joins = ["answers.*"], []
+def by_clock(catalogue: Catalogue) -> bool:
+    """Whether an entity is made of the shopper's clock."""
+    return any(set(feature.entity) & set(CLOCK_COLUMNS) for feature in _folded(catalogue))
+
+
+def _code(part: str) -> Step:
+    """A number from 1 for each value of a column, not known among them; 0 is for values that no answer has."""
+    values = f"SELECT DISTINCT {part} FROM answers"
+    return Step(f"code_{part}", f"SELECT {part}, CAST(row_number() OVER () AS INTEGER) AS code FROM ({values})")
+
+
+def _answered(catalogue: Catalogue, parts: Sequence[str]) -> Step:
+    """The answers with codes for columns, and what follows from them: why they were declined, the shopper's hour of the week."""
+    coded = [part for part in parts if part not in CLOCK_COLUMNS]
+    columns = [f"answers.{name}" for name in _read_of_answers(catalogue)]
+    columns += [f"code_{part}.code AS {part}_code" for part in coded]
+    joins = [f"JOIN code_{part} ON answers.{part} IS NOT DISTINCT FROM code_{part}.{part}" for part in coded]
     if needs_reasons(catalogue):
         columns.append("reasons.reason")
         same = " AND ".join(f"answers.{name} IS NOT DISTINCT FROM reasons.{name}" for name in REASON_COLUMNS)
         joins.append(f"LEFT JOIN reasons ON {same}")
-    if _by_clock(folded):
-        local_us = "(answers.arrived_us + coalesce(local_offset.offset_us, 0))"
-        columns.append(f"{HOUR_OF_WEEK.replace('local_us', local_us)} AS local_hour_of_week")
-        joins.append(
-            "ASOF LEFT JOIN local_offset ON answers.shopper_country = local_offset.country AND answers.arrived_us >= local_offset.from_us"
-        )
-    return Step("told", f"SELECT\n{_lines(columns)}\nFROM answers\n" + "\n".join(joins))
+    if by_clock(catalogue):
+        columns.append(f"{_hour_of_week('answers.arrived_us')} AS local_hour_of_week_code")
+        joins.append(_offset_join("answers", "arrived_us"))
+    return Step("answered", f"SELECT\n{_lines(columns)}\nFROM answers\n" + "\n".join([*joins, "ORDER BY seq"]))
 
 
-def _moments(catalogue: Catalogue, folded: Sequence[FoldedFeature]) -> Step:
-    """For each instant of the spine: the last answer arrived by then, the last one before each window, the shopper's local time."""
-    seen = ["spine.at_us", "spine.shopper_country", "coalesce(seen.seq, 0) AS seen_seq"]
-    joins = ["ASOF LEFT JOIN arrivals AS seen ON spine.at_us >= seen.arrived_us"]
-    for tile_s, tiles in _windows(folded):
-        before = before_name(tile_s, tiles)
-        first_us = f"(spine.at_us // {tile_s * 1_000_000} - {tiles - 1}) * {tile_s * 1_000_000}"
-        seen.append(f"coalesce({before}.seq, 0) AS {before}")
-        joins.append(f"ASOF LEFT JOIN arrivals AS {before} ON {first_us} > {before}.arrived_us")
-    if _by_clock(folded) or any(isinstance(feature, LocalTimeFeature) for feature in catalogue.features):
-        seen.append("spine.at_us + coalesce(local_offset.offset_us, 0) AS local_us")
-        joins.append("ASOF LEFT JOIN local_offset ON spine.shopper_country = local_offset.country AND spine.at_us >= local_offset.from_us")
+def _asked(catalogue: Catalogue, parts: Sequence[str]) -> Step:
+    """Spine rows with codes, local time, and the last answer they may see: of all that had arrived, what stands before them."""
+    coded = [part for part in parts if part not in CLOCK_COLUMNS]
+    columns = ["spine.row_id", "spine.at_us", "least(spine.seq - 1, coalesce(arrivals.seq, 0)) AS seen"]
+    columns += [f"coalesce(code_{part}.code, 0) AS {part}_code" for part in coded]
+    joins = ["ASOF LEFT JOIN arrivals ON spine.at_us >= arrivals.arrived_us"]
+    joins += [f"LEFT JOIN code_{part} ON spine.{part} IS NOT DISTINCT FROM code_{part}.{part}" for part in coded]
+    if by_clock(catalogue) or any(isinstance(feature, LocalTimeFeature) for feature in catalogue.features):
+        columns.append("spine.at_us + coalesce(local_offset.offset_us, 0) AS local_us")
+        columns.append(f"{_hour_of_week('spine.at_us')} AS local_hour_of_week_code")
+        joins.append(_offset_join("spine", "at_us"))
     return Step(
-        "moments",
+        "asked",
         "WITH arrivals AS (SELECT arrived_us, max(seq) AS seq FROM answers GROUP BY arrived_us)\n"
-        f"SELECT\n{_lines(seen)}\nFROM (SELECT DISTINCT at_us, shopper_country FROM spine) AS spine\n" + "\n".join(joins),
+        f"SELECT\n{_lines(columns)}\nFROM spine\n" + "\n".join([*joins, "ORDER BY row_id"]),
     )
 
 
-def _instants(folded: Sequence[FoldedFeature]) -> Step:
-    """Spine rows with what they may see: of all that had arrived, what stands before them."""
-    names = ["seen_seq", *(before_name(tile_s, tiles) for tile_s, tiles in _windows(folded))]
-    columns = [f"least(spine.seq - 1, moments.{name}) AS {name}" for name in names]
-    columns += [f"{HOUR_OF_WEEK} AS local_hour_of_week"] if _by_clock(folded) else []
-    return Step(
-        "instants",
-        f"SELECT spine.*, moments.* EXCLUDE (at_us, shopper_country, {', '.join(names)}),\n{_lines(columns)}\nFROM spine JOIN moments\n"
-        "ON spine.at_us = moments.at_us AND spine.shopper_country IS NOT DISTINCT FROM moments.shopper_country",
-    )
-
-
-def _totals(view: View, features: Sequence[FoldedFeature], source: str) -> Step:
+def _totals(view: View, features: Sequence[FoldedFeature]) -> Step:
     """Running totals of an entity: at each of its answers, how much came so far, and that answer."""
-    columns = [*view.entity, "seq", "count(*) OVER so_far AS n"]
-    columns += [f"sum({added(name)}) OVER so_far AS {name}_total" for name in summed(features)]
+    columns = [*_codes(view), "seq", "CAST(count(*) OVER so_far AS INTEGER) AS n"]
+    columns += [f"{_sum(name, of=added(name), frame='so_far')} AS {name}_total" for name in summed(features)]
     columns += [f"{_nth(name, nth)} AS {last_name(name, nth)}" for name, nth in _lasts(features)]
-    partition = f"PARTITION BY {', '.join(view.entity)} " if view.entity else ""
     return Step(
         f"totals_{view.name}",
-        f"SELECT\n{_lines(columns)}\nFROM {source}{view.where}\nWINDOW so_far AS ({partition}ORDER BY seq ROWS UNBOUNDED PRECEDING)",
+        f"SELECT\n{_lines(columns)}\nFROM answered{view.where}\nWINDOW so_far AS ({_per(view)}ORDER BY seq ROWS UNBOUNDED PRECEDING)",
     )
 
 
-def _fading(view: View, era: Era, features: Sequence[FoldedFeature], source: str) -> Step:
+def _tiles(view: View, tile_s: int, features: Sequence[FoldedFeature]) -> Step:
+    """What an entity had counted before each window that ends in a tile, for every tile in which it was asked for."""
+    sized = [feature for feature in features if isinstance(feature, WindowFeature | LastFeature) and feature.tile_s == tile_s]
+    names, keys, size_us = summed(sized), "".join(f"{code}, " for code in _codes(view)), tile_s * 1_000_000
+    columns, frames = [*_codes(view), "tile"], []
+    for _, tiles in _windows(sized):
+        before = before_name(tile_s, tiles)
+        columns += [f"{_sum(name, of=name, frame=before)} AS {name}_earlier_{before}" for name in ("n", *names)]
+        frames.append(f"{before} AS ({_per(view)}ORDER BY tile RANGE BETWEEN UNBOUNDED PRECEDING AND {tiles} PRECEDING)")
+    counted = "".join(f", sum({added(name)}) AS {name}" for name in names)
+    nothing, again = "".join(f", 0 AS {name}" for name in names), "".join(f", sum({name}) AS {name}" for name in names)
+    where = view.where.replace("\n", " ")
+    return Step(
+        f"tiles_{view.name}_{tile_s}s",
+        f"WITH counted AS (\n    SELECT {keys}arrived_us // {size_us} AS tile, count(*) AS n{counted} FROM answered{where} GROUP BY ALL\n"
+        f"    UNION ALL SELECT DISTINCT {keys}at_us // {size_us} AS tile, 0 AS n{nothing} FROM asked\n"
+        f"), tiles AS (SELECT {keys}tile, sum(n) AS n{again} FROM counted GROUP BY ALL)\n"
+        f"SELECT\n{_lines(columns)}\nFROM tiles\nWINDOW\n" + ",\n".join(f"    {frame}" for frame in frames),
+    )
+
+
+def _fading(view: View, era: Era, features: Sequence[FoldedFeature]) -> Step:
     """Running totals of an entity in which an answer weighs twice as much with every half-life since its era began."""
     weight = f"pow(2e0, CAST(arrived_us % {era.us} AS DOUBLE) / {era.half_life_us})"
-    columns = [*view.entity, "seq", "arrived_us", f"arrived_us // {era.us} AS era", f"sum({weight}) OVER so_far AS n_total"]
+    columns = [*_codes(view), "seq", "arrived_us", f"arrived_us // {era.us} AS era", f"sum({weight}) OVER so_far AS n_total"]
     columns += [f"sum({added(name)} * {weight}) OVER so_far AS {name}_total" for name in _faded(features, era)]
-    partition = ", ".join((*view.entity, f"arrived_us // {era.us}"))
+    partition = ", ".join((*_codes(view), f"arrived_us // {era.us}"))
     return Step(
         f"fading_{view.name}_{era.name}",
-        f"SELECT\n{_lines(columns)}\nFROM {source}{view.where}\n"
+        f"SELECT\n{_lines(columns)}\nFROM answered{view.where}\n"
         f"WINDOW so_far AS (PARTITION BY {partition} ORDER BY seq ROWS UNBOUNDED PRECEDING)",
     )
 
 
 def _view(view: View, features: Sequence[FoldedFeature]) -> Step:
-    """Counts and sums of each window of an entity, and its last answers, for every spine row."""
-    columns = ["instants.row_id"]
-    joins = [f"ASOF LEFT JOIN totals_{view.name} AS now ON {_same_key(view, 'now')}instants.seen_seq >= now.seq"]
-    for tile_s, tiles in _windows(features):
-        before = before_name(tile_s, tiles)
+    """Counts and sums of each window of an entity, and its last answers, for every spine row.
+
+    What a row sees may end before one of its windows begins, when it was asked after its instant: then the window is empty.
+    """
+    columns = ["asked.row_id"]
+    joins = [f"ASOF LEFT JOIN totals_{view.name} AS now ON {_same_key(view, 'now')}asked.seen >= now.seq"]
+    for tile_s in _tile_sizes(features):
+        tiles = f"tiles_{view.name}_{tile_s}s"
+        joins.append(f"JOIN {tiles} ON {_same_key(view, tiles)}asked.at_us // {tile_s * 1_000_000} = {tiles}.tile")
+    for tile_s, n_tiles in _windows(features):
+        before, tiles = before_name(tile_s, n_tiles), f"tiles_{view.name}_{tile_s}s"
         window = [
             feature
             for feature in features
-            if isinstance(feature, WindowFeature | LastFeature) and (feature.tile_s, feature.tiles) == (tile_s, tiles)
+            if isinstance(feature, WindowFeature | LastFeature) and (feature.tile_s, feature.tiles) == (tile_s, n_tiles)
         ]
-        n = f"coalesce(now.n, 0) - coalesce({before}.n, 0)"
+        n = _difference("n", f"{tiles}.n_earlier_{before}")
         columns.append(f"{n} AS n_{before}")
-        columns += [f"coalesce(now.{name}_total, 0) - coalesce({before}.{name}_total, 0) AS {name}_{before}" for name in summed(window)]
+        columns += [f"{_difference(f'{name}_total', f'{tiles}.{name}_earlier_{before}')} AS {name}_{before}" for name in summed(window)]
         columns += [
             f"CASE WHEN {n} >= {nth} THEN now.{last_name(name, nth)} END AS {last_name(name, nth)}_{before}" for name, nth in _lasts(window)
         ]
-        joins.append(f"ASOF LEFT JOIN totals_{view.name} AS {before} ON {_same_key(view, before)}instants.{before} >= {before}.seq")
     for era in _eras(features):
         columns += [f"{faded(name, era=era)} AS {name}_{era.name}" for name in ("n", *_faded(features, era))]
         for name, ago in ((f"fading_{era.name}", 0), (f"former_{era.name}", 1)):
             joins.append(
                 f"ASOF LEFT JOIN fading_{view.name}_{era.name} AS {name} "
-                f"ON {_same_key(view, name)}instants.at_us // {era.us} - {ago} = {name}.era AND instants.seen_seq >= {name}.seq"
+                f"ON {_same_key(view, name)}asked.at_us // {era.us} - {ago} = {name}.era AND asked.seen >= {name}.seq"
             )
-    return Step(f"view_{view.name}", f"SELECT\n{_lines(columns)}\nFROM instants\n" + "\n".join(joins))
+    return Step(f"view_{view.name}", f"SELECT\n{_lines(columns)}\nFROM asked\n" + "\n".join([*joins, "ORDER BY row_id"]))
 
 
-def _distinct(feature: WindowFeature, source: str) -> Step:
+def _distinct(feature: WindowFeature) -> Step:
     """Different values of a column in a window: answers in it that no later one of the same value followed before the instant."""
-    view, before = view_of(feature), before_name(feature.tile_s, feature.tiles)
-    key = ", ".join(dict.fromkeys((*view.entity, feature.of or "")))
+    view, of = view_of(feature), feature.of or ""
+    key, size_us = ", ".join(dict.fromkeys((*_codes(view), of))), feature.tile_s * 1_000_000
     where = f"{view.where.strip()} AND" if view.where else "WHERE"
     return Step(
         distinct_name(feature),
-        f"WITH valued AS (\n    SELECT {key}, seq, lead(seq) OVER (PARTITION BY {key} ORDER BY seq) AS next_seq\n"
-        f"    FROM {source}\n    {where} {feature.of} IS NOT NULL\n)\n"
-        f"SELECT instants.row_id, least(count(*), {DISTINCT_MAX}) AS n\nFROM instants JOIN valued\n"
-        f"ON {_same_key(view, 'valued')}valued.seq > instants.{before} AND valued.seq <= instants.seen_seq\n"
-        "AND (valued.next_seq IS NULL OR valued.next_seq > instants.seen_seq)\nGROUP BY instants.row_id",
+        f"WITH valued AS (\n    SELECT {key}, seq, arrived_us, lead(seq) OVER (PARTITION BY {key} ORDER BY seq) AS next_seq\n"
+        f"    FROM answered\n    {where} {feature.of} IS NOT NULL\n)\n"
+        f"SELECT asked.row_id, least(count(*), {DISTINCT_MAX}) AS n\nFROM asked JOIN valued\nON {_same_key(view, 'valued')}"
+        f"valued.arrived_us >= (asked.at_us // {size_us} - {feature.tiles - 1}) * {size_us} AND valued.seq <= asked.seen\n"
+        "AND (valued.next_seq IS NULL OR valued.next_seq > asked.seen)\nGROUP BY asked.row_id\nORDER BY row_id",
     )
 
 
-def _features(catalogue: Catalogue, views: Sequence[View]) -> Step:
-    """Every feature by name; a rate that shrinks names its parent, which stands above it."""
-    columns = ["instants.row_id", *(f"{sql_value(feature)} AS {feature.name}" for feature in catalogue.features)]
-    joins = [f"JOIN view_{view.name} USING (row_id)" for view in views]
-    if needs_calendar(catalogue):
-        day = "instants.local_us // 86400000000 = local_day.day"
-        joins.append(f"LEFT JOIN local_day ON instants.shopper_country IS NOT DISTINCT FROM local_day.country AND {day}")
-    joins += [f"LEFT JOIN {distinct_name(feature)} USING (row_id)" for feature in _distincts(catalogue.features)]
-    return Step("features", f"SELECT\n{_lines(columns)}\nFROM instants\n" + "\n".join([*joins, "ORDER BY instants.row_id"]))
+def _folded(catalogue: Catalogue) -> list[FoldedFeature]:
+    return [feature for feature in catalogue.features if is_folded(feature)]
 
 
-def _by_clock(folded: Sequence[FoldedFeature]) -> bool:
-    return any(set(feature.entity) & set(CLOCK_COLUMNS) for feature in folded)
+def _views(folded: Sequence[FoldedFeature]) -> dict[View, list[FoldedFeature]]:
+    views: dict[View, list[FoldedFeature]] = {}
+    for feature in folded:
+        views.setdefault(view_of(feature), []).append(feature)
+    return views
 
 
-def _source(catalogue: Catalogue, folded: Sequence[FoldedFeature]) -> str:
-    """The answers that features are made of."""
-    return "told" if _by_clock(folded) or needs_reasons(catalogue) else "answers"
+def _read_of_answers(catalogue: Catalogue) -> list[str]:
+    """Columns of the answers that totals, conditions and last answers read as they are."""
+    folded = _folded(catalogue)
+    known = ("status", "response_code", "latency_ms", "amount_minor", "approved", "failed", "route", "authentication")
+    said = " ".join(added(name) for features in _views(folded).values() for name in (*summed(features), *_all_faded(features)))
+    said += " ".join(f" {name}" for name, _ in _lasts(folded)) + "".join(view.where for view in _views(folded))
+    words = set(re.findall(r"\w+", said)) | {feature.of for feature in _distincts(folded)}
+    extra = [feature.of for feature in _distincts(folded) if feature.of and feature.of not in (*known, "reason")]
+    return ["seq", "arrived_us", *(name for name in known if name in words), *dict.fromkeys(extra)]
+
+
+def _hour_of_week(instant_us: str) -> str:
+    return HOUR_OF_WEEK.replace("local_us", f"({instant_us} + coalesce(local_offset.offset_us, 0))")
+
+
+def _offset_join(table: str, instant: str) -> str:
+    return f"ASOF LEFT JOIN local_offset ON {table}.shopper_country = local_offset.country AND {table}.{instant} >= local_offset.from_us"
+
+
+def _difference(total: str, before: str) -> str:
+    return f"coalesce(now.{total} - least(now.{total}, coalesce({before}, 0)), 0)"
+
+
+def _sum(name: str, *, of: str, frame: str) -> str:
+    """A running total, as small as it can be: a sum of integers is 16 bytes wide, which is what sorting and joining then carry."""
+    return f"CAST(sum({of}) OVER {frame} AS {'BIGINT' if name in NUMBERS else 'INTEGER'})"
+
+
+def _tile_sizes(features: Sequence[FoldedFeature]) -> list[int]:
+    return sorted({tile_s for tile_s, _ in _windows(features)})
 
 
 def _windows(features: Sequence[FoldedFeature]) -> list[tuple[int, int]]:
@@ -259,6 +333,10 @@ def _faded(features: Sequence[FoldedFeature], era: Era) -> list[str]:
     )
 
 
+def _all_faded(features: Sequence[FoldedFeature]) -> list[str]:
+    return [name for era in _eras(features) for name in _faded(features, era)]
+
+
 def _distincts(features: Sequence[object]) -> list[WindowFeature]:
     """Features that count values, one of each table."""
     found = [feature for feature in features if isinstance(feature, WindowFeature) and feature.measure == "distinct"]
@@ -274,9 +352,20 @@ def _nth(name: str, nth: int) -> str:
     return name if nth == 1 else f"lag({name}, {nth - 1}) OVER so_far"
 
 
+def _codes(view: View) -> list[str]:
+    return [f"{part}_code" for part in view.entity]
+
+
+def _per(view: View) -> str:
+    return f"PARTITION BY {', '.join(_codes(view))} " if view.entity else ""
+
+
 def _same_key(view: View, other: str) -> str:
-    """Equality in which None is a value of its own."""
-    return "".join(f"instants.{part} IS NOT DISTINCT FROM {other}.{part} AND " for part in view.entity)
+    return "".join(f"asked.{code} = {other}.{code} AND " for code in _codes(view))
+
+
+def _some(table: str, rows: tuple[int, int] | None) -> str:
+    return table if rows is None else f"(SELECT * FROM {table} WHERE row_id BETWEEN {rows[0]} AND {rows[1]}) AS {table}"
 
 
 def _lines(columns: Sequence[str]) -> str:

@@ -128,12 +128,12 @@ def distinct_name(feature: WindowFeature) -> str:
 
 
 def sql_value(feature: Feature) -> str:
-    """The expression of a feature over `instants` and the tables of its view."""
+    """The expression of a feature over `spine` and the tables of its view."""
     match feature:
         case ContextFeature():
-            return f"instants.{feature.name}"
+            return f"spine.{feature.name}"
         case AttributeFeature():
-            return f"instants.{feature.column}"
+            return f"spine.{feature.column}"
         case LocalTimeFeature():
             return (_LOCAL | _CALENDAR)[feature.part]
         case LastFeature():
@@ -154,8 +154,8 @@ def sql_value(feature: Feature) -> str:
 def faded(name: str, *, era: Era) -> str:
     """A sum that fades, as of the instant: of the running era and the one before it, each let fade since it began."""
     current, former = f"fading_{era.name}", f"former_{era.name}"
-    age_us = f"instants.at_us - coalesce({current}.arrived_us, {former}.arrived_us)"
-    since_us = f"instants.at_us % {era.us}"
+    age_us = f"asked.at_us - coalesce({current}.arrived_us, {former}.arrived_us)"
+    since_us = f"asked.at_us % {era.us}"
     return (
         f"CASE WHEN {age_us} < {FADES_AFTER * era.half_life_us} THEN "
         f"coalesce({current}.{name}_total, 0) * pow(2e0, -CAST({since_us} AS DOUBLE) / {era.half_life_us}) + "
@@ -169,9 +169,9 @@ def _last_value(feature: LastFeature) -> str:
     last = f"view_{view_of(feature).name}.{last_name(LAST[feature.column], feature.nth)}_{at}"
     match feature.column:
         case "seconds_since":
-            return f"(instants.at_us - {last}) / 1e6"
+            return f"(spine.at_us - {last}) / 1e6"
         case "same_route":
-            return f"CAST({last} = instants.route AS INTEGER)"
+            return f"CAST({last} = spine.route AS INTEGER)"
         case _:
             return last
 
@@ -187,7 +187,7 @@ def _measure(feature: WindowFeature | DecayedFeature, *, n: str, sums: Sequence[
         case "mean":
             return f"CAST({sums[0]} AS DOUBLE) / nullif({sums[1] if len(sums) > 1 else n}, 0)"
         case "amount_ratio":
-            return f"instants.amount_minor / nullif((CAST({sums[0]} AS DOUBLE) / nullif({n}, 0)), 0)"
+            return f"spine.amount_minor / nullif((CAST({sums[0]} AS DOUBLE) / nullif({n}, 0)), 0)"
         case _:
             total = f"CAST({sums[0]} AS DOUBLE)"
             share = f"{total} / nullif({n}, 0)"

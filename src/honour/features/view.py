@@ -260,17 +260,18 @@ class Catalogue:
         canonical = msgspec.json.encode({"semantics": SEMANTICS, "features": said}, order="deterministic")
         return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
 
-    def needed_for(self, name: str) -> Catalogue:
-        """The smallest catalogue that computes `name`: the feature and everything it shrinks to."""
+    def needed_for(self, *names: str) -> Catalogue:
+        """The smallest catalogue that computes `names`: the features and everything they shrink to."""
         by_name = {feature.name: feature for feature in self.features}
-        if name not in by_name:
-            raise BadInput(f"feature {name} is not in the catalogue; allowed: {', '.join(self.names)}", path="$.features")
         wanted: set[str] = set()
-        pending: str | None = name
-        while pending is not None:
-            wanted.add(pending)
-            feature = by_name[pending]
-            pending = feature.shrink_to if isinstance(feature, WindowFeature | DecayedFeature) else None
+        pending = list(names)
+        while pending:
+            if (name := pending.pop()) not in by_name:
+                raise BadInput(f"feature {name} is not in the catalogue; allowed: {', '.join(self.names)}", path="$.features")
+            wanted.add(name)
+            feature = by_name[name]
+            if isinstance(feature, WindowFeature | DecayedFeature) and feature.shrink_to is not None:
+                pending.append(feature.shrink_to)
         return Catalogue(tuple(feature for feature in self.features if feature.name in wanted))
 
 
