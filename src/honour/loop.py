@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,12 +27,15 @@ from honour.records.instant import from_us, to_us
 from honour.records.route import Merchant, Route
 from honour.records.settings import DataSettings, Settings
 from honour.release.bundle import Bundle, load_bundle, write_bundle
+from honour.stores.fetched import fetched
 from honour.stores.opening import data_of, open_log
 from honour.stores.port import EventLog
 from honour.stores.tabular import read_attempts
 
 if TYPE_CHECKING:
     from honour.features.parity import Parity
+    from honour.stores.landing import Landed
+    from honour.stores.training import TrainingSet
 
 # Training libraries are imported where they are used: `honour serve` runs without them.
 Step = Callable[[str, int, int | None], None]
@@ -65,6 +67,16 @@ class DataDir:
         """Snapshots of the online state."""
         return self.path / "snapshots"
 
+    @property
+    def lake(self) -> str:
+        """Answered attempts as Parquet, filled from the log."""
+        return str(self.path / "lake")
+
+    @property
+    def training(self) -> Path:
+        """Training sets by their names."""
+        return self.path / "training"
+
     @contextmanager
     def log(self, *, read_only: bool = True) -> Iterator[EventLog]:
         """The event log, closed afterwards."""
@@ -93,10 +105,11 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def import_attempts(
-    files: Sequence[Path], *, mapping: Path, data_dir: Path, since: datetime | None, until: datetime | None, dry_run: bool, step: Step
+    files: Sequence[str | Path], *, mapping: Path, data_dir: Path, since: datetime | None, until: datetime | None, dry_run: bool, step: Step
 ) -> ImportResult:
     """Past attempts into the log, once each; routes and fees into honour.toml, unless there is one."""
-    imported = read_attempts(files, mapping, with_fees=True, step=step)
+    with fetched(files) as paths:
+        imported = read_attempts(paths, mapping, with_fees=True, step=step)
     events = [pair for pair in imported.events if _within(pair[0], pair[1], since=since, until=until)]
     where = DataDir(data_dir)
     n_new, n_late, n_known, report, written = len(events), 0, 0, None, None
@@ -121,37 +134,60 @@ def import_attempts(
     )
 
 
-class BuiltFeatures(msgspec.Struct, frozen=True, kw_only=True):
-    """A training set on disk; the same log gives the same content hash."""
-
-    path: str
-    n_rows: int
-    n_features: int
-    content_hash: str
-
-
-def build_features(data_dir: Path, *, out: Path | None, step: Step) -> BuiltFeatures:
-    """The training set of the log as Parquet, named by the hash of its content."""
-    import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types; serving does without it
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]  # as above
-
-    from honour.features.catalogue import FEATURES
-    from honour.features.offline import training_set
+def fill_lake(data_dir: Path, *, lake: str | None = None, to_seq: int | None = None, step: Step) -> Landed:
+    """What the log has beyond the lake of its data folder, or another, day by day."""
+    from honour.stores.lake import Lake
+    from honour.stores.landing import land_log
 
     where = DataDir(data_dir)
     with where.log() as log:
-        step("computing features", 0, None)
-        table = training_set(log.read(), threads=os.cpu_count())
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-    content = hashlib.sha256(sink.getvalue()).hexdigest()
-    path = out or where.path / "training" / f"{content[:16]}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    pq.write_table(table, beside)
-    beside.replace(path)
-    return BuiltFeatures(path=str(path), n_rows=table.num_rows, n_features=len(FEATURES), content_hash=f"sha256:{content}")
+        return land_log(Lake(lake or where.lake), log, to_seq=to_seq, step=step)
+
+
+def fill_lake_from(files: Sequence[str | Path], *, mapping: Path, data_dir: Path, lake: str | None, step: Step) -> Landed:
+    """Past attempts of files and tables straight into a lake of their own, past the log."""
+    from honour.stores.lake import Lake
+    from honour.stores.landing import land_events
+
+    with fetched(files) as paths:
+        imported = read_attempts(paths, mapping, step=step)
+    place = Lake(lake or DataDir(data_dir).lake)
+    return land_events(place, imported.events, n_refused=sum(one.n for one in imported.quality.refused), step=step)
+
+
+def build_features(
+    data_dir: Path,
+    *,
+    lake: str | None = None,
+    out: Path | None = None,
+    until: datetime | None = None,
+    to_seq: int | None = None,
+    features: Sequence[str] | None = None,
+    step: Step,
+    threads: int | None = None,
+) -> TrainingSet:
+    """The training set of the log, or of another `lake`, as Parquet named by what it is made of; built once.
+
+    until, to_seq  only answers that arrived before an instant, or up to an event of the log
+    features       by name, with what they shrink to; absent, all
+    """
+    from honour.stores.lake import Lake
+    from honour.stores.training import build_training_set
+
+    where = DataDir(data_dir)
+    if lake is None:
+        fill_lake(data_dir, to_seq=to_seq, step=step)
+    until_us = to_us(until) if until is not None else None
+    return build_training_set(
+        Lake(lake or where.lake),
+        folder=where.training,
+        out=out,
+        until_us=until_us,
+        to_seq=to_seq,
+        features=features,
+        threads=threads,
+        step=step,
+    )
 
 
 def verify_features(data_dir: Path, *, step: Step) -> Parity:
@@ -186,14 +222,12 @@ def train(
     kind: str = "lightgbm",
 ) -> Trained:
     """Fit, calibrate and judge on the log up to `until`; write the bundle whole. All cores, unless `threads` says fewer."""
-    from honour.features.offline import training_set
     from honour.learning.train import train as fit_and_judge
 
     where = DataDir(data_dir)
     with where.log() as log:
         events = [logged for logged in log.read() if until is None or logged.arrived_us < to_us(until)]
-    step("computing features", 0, None)
-    table = training_set(events, threads=threads or os.cpu_count())
+    table = build_features(data_dir, to_seq=events[-1].seq if events else 0, step=step, threads=threads).to_arrow()
     trained = fit_and_judge(table, kind=kind, seed=seed, holdout_days=holdout_days, n_threads=threads or os.cpu_count() or 1, progress=step)
     state = State()
     for logged in events:

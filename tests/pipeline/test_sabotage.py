@@ -104,7 +104,7 @@ def test_a_corrupted_file_is_stopped(cut: Cut, name: str) -> None:
 
 
 def test_features_that_a_server_would_have_had_otherwise_are_stopped(cut: Cut) -> None:
-    path = cut.folder / "features.parquet"
+    path = cut.folder / "training.parquet"
     table = pq.read_table(path)
     at = table.column_names.index("installments")
     pq.write_table(table.set_column(at, "installments", pc.add(table["installments"], 1)), path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from honour import __version__
-from honour.cli import audit, data, features, keys, models, networks, pipeline, release, retries, service, stream, world
+from honour.cli import audit, data, features, keys, lake, models, networks, pipeline, release, retries, service, stream, world
 
 app = typer.Typer(
     name="honour",
@@ -23,6 +23,7 @@ app.command("demo")(service.demo)
 app.command("init")(data.init)
 app.command("import")(data.import_)
 app.add_typer(features.app, name="features")
+app.add_typer(lake.app, name="lake")
 app.command("train")(models.train)
 app.command("evaluate")(models.evaluate)
 app.command("replay")(models.replay)

@@ -29,7 +29,9 @@ def init(
 
 
 def import_(
-    files: list[Path] = typer.Argument(..., metavar="FILE...", help="CSV, Parquet, XLSX or NDJSON files of past attempts."),
+    files: list[str] = typer.Argument(
+        ..., metavar="FILE...", help="CSV, Parquet, XLSX or NDJSON files, s3://bucket/key or postgresql://user@host/db?table=name."
+    ),
     mapping: Path = typer.Option(..., "--mapping", help="How columns become records; see docs/tutorials/psp-routing.md."),
     data: Path = DATA,
     since: datetime | None = typer.Option(None, "--since", help="Leave out attempts before this instant (UTC)."),

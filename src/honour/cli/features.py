@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -109,20 +110,32 @@ def sql(
 @app.command("build")
 def features_build(
     data: Path = DATA,
+    lake: str | None = typer.Option(
+        None, "--lake", metavar="PLACE", help="Lake to build from. Default: that of the data folder, filled from its log first."
+    ),
+    feature: list[str] | None = typer.Option(
+        None, "--feature", help="Only this feature, with what it shrinks to; may be given again. Default: all."
+    ),
+    until: datetime | None = typer.Option(None, "--until", help="Only answers that arrived before this instant (UTC)."),
     out: Path | None = typer.Option(
-        None, "--out", help="Parquet file to write. Default: training/<content hash>.parquet in the data folder."
+        None, "--out", help="Parquet file to write. Default: training/<name>.parquet in the data folder, named by what it is made of."
     ),
     json: bool = JSON,
 ) -> None:
-    """Write a training set in which every row sees only what had arrived when its attempt was sent."""
+    """Write a training set in which every row sees only what had arrived when its attempt was sent.
+
+    The same attempts, catalogue and versions make the same name and the same bytes; what is there already is not built again.
+    """
     from honour import loop  # Training libraries; serving does without them.
 
     with show.progress() as step:
-        built = loop.build_features(data, out=out, step=step)
+        upto = until.replace(tzinfo=UTC) if until is not None and until.tzinfo is None else until
+        built = loop.build_features(data, lake=lake, out=out, until=upto, features=feature, step=step)
     if json:
         show.as_json(built)
     else:
-        show.out(f"{built.n_rows} rows, {built.n_features} features, content {built.content_hash}: {built.path}")
+        was = ", was there already" if built.was_there else ""
+        show.out(f"{built.n_rows} rows, {built.n_features} features, content {built.content_hash}{was}: {built.path}")
 
 
 @app.command("verify")

@@ -38,6 +38,7 @@ from honour.features.sql_value import (
     view_of,
 )
 from honour.features.view import (
+    CALENDAR_PARTS,
     DISTINCT_MAX,
     NUMBERS,
     Catalogue,

@@ -6,16 +6,13 @@ trained; gates on the model after `evaluate`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
-import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
 from honour.approval.card import Training
 from honour.errors import CannotTrain
-from honour.features.offline import training_set
 from honour.features.quality import Found, QualityReport, quality_of
 from honour.learning.judge import Judgement
 from honour.learning.served import ServedRow, served_rows
@@ -92,18 +89,13 @@ def quality(work: Work) -> QualityDone:
 
 def features(work: Work) -> FeaturesDone:
     """The training set, every row as of its instant."""
-    work.step("computing features", 0, None)
-    table = training_set(work.events, threads=work.threads)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-    work.keep_table(table)
+    built = work.build_table()
     done = work.folder.read("quality.json", kind=QualityDone)
     assert done is not None
     figures = data_figures(work.rows, held=work.held, quality=done.report, newest_us=done.newest_us, now_us=work.now_us)
     return FeaturesDone(
-        content_hash=f"sha256:{hashlib.sha256(sink.getvalue()).hexdigest()}",
-        n_rows=table.num_rows,
+        content_hash=built.content_hash,
+        n_rows=built.n_rows,
         figures=figures,
         gates=judge_data(figures, limits=work.settings.gates),
     )

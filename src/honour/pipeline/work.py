@@ -17,13 +17,14 @@ from honour.approval.model import ApprovalModel
 from honour.features.encode import Encoder
 from honour.learning.dataset import DAY_US, Rows, rows_of
 from honour.learning.split import Split, split_at
-from honour.loop import Step
+from honour.loop import Step, build_features
 from honour.pipeline.folder import RunFolder
 from honour.records.event import LoggedEvent
 from honour.records.settings import Settings
 from honour.release.bundle import Bundle
+from honour.stores.training import TrainingSet
 
-FEATURES, BUNDLE = "features.parquet", "bundle"
+TABLE, BUNDLE = "training.parquet", "bundle"
 _JUDGED = ("judged.onnx", "judged-calibrator.json", "judged-encoder.json")
 
 
@@ -58,7 +59,7 @@ class Work:
     @cached_property
     def table(self) -> pa.Table:
         """The training set, as the stage `features` left it."""
-        return pq.read_table(self.folder.path / FEATURES)
+        return pq.read_table(self.folder.path / TABLE)
 
     @cached_property
     def rows(self) -> Rows:
@@ -79,11 +80,10 @@ class Work:
         """The length of what is kept aside, days."""
         return (int(self.rows.at_us.max()) + 1 - self.held.from_us) / DAY_US
 
-    def keep_table(self, table: pa.Table) -> None:
-        """Write the training set."""
-        with self.folder.beside(FEATURES) as beside:
-            pq.write_table(table, beside)
-        self.table = table
+    def build_table(self) -> TrainingSet:
+        """Build the training set of the run's events."""
+        to_seq = self.events[-1].seq if self.events else 0
+        return build_features(self.data_dir, to_seq=to_seq, out=self.folder.path / TABLE, step=self.step, threads=self.threads)
 
     def keep_judged(self, judged: JudgedModel) -> None:
         """Write the model that has not seen the held-out days."""
