@@ -51,13 +51,13 @@ class _Connection:
 
 
 class Load:
-    """Connections to one service."""
+    """Connections to one service, spread over the ports of its workers."""
 
-    def __init__(self, host: str, port: int, *, n_connections: int) -> None:
+    def __init__(self, host: str, *ports: int, n_connections: int) -> None:
         self._poll = select.epoll()
         self._connections: dict[int, _Connection] = {}
-        for _ in range(n_connections):
-            connection = _Connection(host, port)
+        for number in range(n_connections):
+            connection = _Connection(host, ports[number % len(ports)])
             self._connections[connection.socket.fileno()] = connection
             self._poll.register(connection.socket.fileno(), select.EPOLLIN)
         self._free = deque(self._connections.values())
@@ -93,7 +93,7 @@ class Load:
                 now = time.perf_counter()
                 timings[is_following].append(now - connection.due_s)
                 refused[is_following] += not status.startswith(_NAME)
-                if follow is not None and not is_following:
+                if follow is not None and not is_following and status.startswith(_NAME):
                     later.append((now + after_s, follow(body), True))
         wall = time.perf_counter() - start
         return Timings(timings[False], wall, refused[False]), Timings(timings[True], wall, refused[True])

@@ -27,7 +27,7 @@ from honour.release.bundle import write_bundle
 from honour.stores.sqlite import sqlite_log
 
 N_TREES, N_LEAVES = 300, 63
-ROUTES_MAX = 8
+ROUTES_MAX = 16
 COUNTRIES = ("BR", "MX", "US", "DE", "FR")
 _CATEGORIES = {
     "network": ("visa", "mastercard"),
@@ -48,13 +48,18 @@ def settings(folder: Path, *, n_routes: int) -> Settings:
     )
 
 
-def bundle(folder: Path) -> str:
-    """Write a bundle of trees grown on random rows; how good they are does not matter here, how large they are does."""
+def bundle(folder: Path, *, booster_file: Path | None = None) -> str:
+    """Write a bundle of trees grown on random rows; how good they are does not matter here, how large they are does.
+
+    booster_file  where the trees are also written as LightGBM keeps them, for peers
+    """
     generator = np.random.default_rng(1)
     matrix = generator.normal(size=(8_000, len(FEATURES))).astype(np.float32)
     y = (generator.random(len(matrix)) < 1.0 / (1.0 + np.exp(-matrix[:, :5].sum(axis=1)))).astype(float)
     grown = {"objective": "binary", "num_leaves": N_LEAVES, "min_data_in_leaf": 5, "learning_rate": 0.05, "num_threads": 1, "verbose": -1}
     booster = lightgbm.train(grown, lightgbm.Dataset(matrix, label=y), num_boost_round=N_TREES)
+    if booster_file is not None:
+        booster.save_model(booster_file)
     calibrator = Platt(slope=1.1, intercept=0.1)
     numbers = {name: {value: float(generator.normal()) for value in values} for name, values in _CATEGORIES.items()}
     trained = TrainedModel(

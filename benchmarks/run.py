@@ -1,6 +1,6 @@
 """All benchmarks, into results/latest.json, with the machine and the versions they ran on.
 
-python benchmarks/run.py [--seconds S] [--repeats R] [--past N]
+python benchmarks/run.py [--seconds S] [--repeats R] [--past N] [--only WORDS ...] [--soak [MINUTES]]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import decide
 import msgspec
+import soak
 
 RESULTS = Path(__file__).resolve().parent / "results" / "latest.json"
 EXCLUDES = (
@@ -32,13 +33,41 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="measured time of each repeat")
     parser.add_argument("--repeats", type=int, default=3, help="repeats of each case; figures are medians of them")
     parser.add_argument("--past", type=int, default=20_000, help="attempts in the log before the first decision")
+    parser.add_argument("--only", nargs="*", default=(), help="cases whose names hold one of these words; results are then not written")
+    parser.add_argument("--soak", nargs="?", type=float, const=30.0, metavar="MINUTES", help="decisions and outcomes for so long (30)")
     arguments = parser.parse_args()
+    if arguments.soak is not None:
+        told = soak.run(minutes=arguments.soak, n_past=arguments.past, say=say)
+        write(RESULTS.with_name("soak.json"), {"soak": told})
+        return
     say(f"{'case':44} {'offered':>12} {'decisions':>11}  {'p50':>7}  {'p99':>7}  {'p99.9':>7}")
-    results = decide.run(seconds=arguments.seconds, repeats=arguments.repeats, n_past=arguments.past, say=say)
-    written = {"measured_at": f"{datetime.now(tz=UTC):%Y-%m-%d}", "machine": machine(), "excludes": EXCLUDES, "cases": results}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=2) + b"\n")
-    say(f"wrote {RESULTS.name}")
+    results = decide.run(seconds=arguments.seconds, repeats=arguments.repeats, n_past=arguments.past, only=arguments.only, say=say)
+    for line in ratios(results):
+        say(line)
+    if not arguments.only:
+        write(RESULTS, {"cases": results, "against_peers": ratios(results)})
+
+
+def ratios(results: list[dict[str, Any]]) -> list[str]:
+    """8 candidates against each peer in the same run: throughput, and time of a core for each answer, which a shared machine bends less."""
+    closed = {one["case"]: one for one in results if not one.get("is_left_out") and one["offered_per_s"] is None}
+    ours = closed.get("decision, 8 candidates")
+    if ours is None:
+        return []
+    told = []
+    for name in decide.peers.NAMES.values():
+        if (one := closed.get(name)) is not None:
+            faster, cheaper = ours["decisions_per_s"] / one["decisions_per_s"], one["server_cpu_us"] / ours["server_cpu_us"]
+            told.append(f"{faster:.1f} x as many a second as {name}, {cheaper:.1f} x as many for the same time of a core")
+    return told
+
+
+def write(path: Path, results: dict[str, Any]) -> None:
+    """Results with the machine, the versions and the day."""
+    written = {"measured_at": f"{datetime.now(tz=UTC):%Y-%m-%d}", "machine": machine(), "excludes": EXCLUDES, **results}
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=2) + b"\n")
+    say(f"wrote {path.name}")
 
 
 def machine() -> dict[str, Any]:
