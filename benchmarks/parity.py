@@ -144,7 +144,7 @@ def _play(folder: Path, *, n_vectors: int, seed: int) -> str:
     """Live the week; what happened, in words."""
     simulate(folder / "asked.ndjson", scenario="calm", payments=int(1.25 * n_vectors / ROUTES_MAX), seed=seed, step=lambda *_: None)
     with (folder / "asked.ndjson").open("rb") as file:
-        asked = [_attempt(line) for line in file]
+        asked = [attempt_of(line) for line in file]
     asked.sort(key=lambda attempt: attempt.attempted_at)
     first, last = to_us(asked[0].attempted_at), to_us(asked[-1].attempted_at)
     week = Week(folder, seed=seed)
@@ -166,7 +166,8 @@ def _play(folder: Path, *, n_vectors: int, seed: int) -> str:
     return f"{week.n_decisions} decisions, {week.n_answers} answers reported, {week.n_late} late, {week.n_restarts} restarts"
 
 
-def _attempt(line: bytes) -> Attempt:
+def attempt_of(line: bytes) -> Attempt:
+    """An attempt as `honour simulate` writes it."""
     said = msgspec.json.decode(line)
     del said["type"]
     return msgspec.convert(said, Attempt)

