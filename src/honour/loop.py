@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -220,6 +220,7 @@ def train(
     step: Step,
     threads: int | None = None,
     kind: str = "lightgbm",
+    settings: Mapping[str, float] | None = None,
 ) -> Trained:
     """Fit, calibrate and judge on the log up to `until`; write the bundle whole. All cores, unless `threads` says fewer."""
     from honour.learning.train import train as fit_and_judge
@@ -228,7 +229,9 @@ def train(
     with where.log() as log:
         events = [logged for logged in log.read() if until is None or logged.arrived_us < to_us(until)]
     table = build_features(data_dir, to_seq=events[-1].seq if events else 0, step=step, threads=threads).to_arrow()
-    trained = fit_and_judge(table, kind=kind, seed=seed, holdout_days=holdout_days, n_threads=threads or os.cpu_count() or 1, progress=step)
+    trained = fit_and_judge(
+        table, kind=kind, settings=settings, seed=seed, holdout_days=holdout_days, n_threads=threads or os.cpu_count() or 1, progress=step
+    )
     state = State()
     for logged in events:
         state.apply(logged)

@@ -18,7 +18,7 @@ def _distorted(n_rows: int, *, slope: float, shift: float, seed: int = 0) -> tup
     return true, expit((logit(true) - shift) / slope), (generator.random(n_rows) < true).astype(float)
 
 
-@pytest.mark.parametrize("kind", ["platt", "beta", "quadratic_logit", "venn_abers"])
+@pytest.mark.parametrize("kind", ["platt", "beta", "quadratic_logit", "isotonic", "venn_abers"])
 def test_a_model_that_is_too_sure_and_too_low_is_put_right(kind: str) -> None:
     true, said, y = _distorted(20_000, slope=0.5, shift=0.7)
     calibrated = fit_calibrator(kind, p=said, y=y).apply(said)

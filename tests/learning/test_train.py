@@ -38,7 +38,7 @@ def test_a_signal_is_found_and_shown_on_days_that_were_kept_aside(trained: Train
 def test_the_card_says_what_was_weighed(trained: TrainedModel) -> None:
     evidence = trained.training.evidence
     assert {"small", "middle", "large"} <= set(evidence.configurations)
-    assert set(evidence.calibrators) == {"identity", "platt", "beta", "quadratic_logit", "venn_abers"}
+    assert set(evidence.calibrators) == {"identity", "platt", "beta", "quadratic_logit", "isotonic", "venn_abers"}
     assert len(evidence.blocks) == 4
     assert [block.from_us for block in evidence.blocks] == sorted(block.from_us for block in evidence.blocks)
     assert all(block.until_us <= trained.training.judged_from_us for block in evidence.blocks)

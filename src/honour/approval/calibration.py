@@ -110,9 +110,30 @@ class VennAbers(msgspec.Struct, frozen=True, kw_only=True, tag="venn_abers", for
         return _venn_abers(np.interp(p, self.knots, self.p0), np.interp(p, self.knots, self.p1))
 
 
-Calibrator = Identity | Platt | Beta | QuadraticLogit | VennAbers
+class Isotonic(msgspec.Struct, frozen=True, kw_only=True, tag="isotonic", forbid_unknown_fields=True):
+    """The rising steps that fit best, straight between knots; kept away from 0 and 1 by what so few rows can say.
 
-KINDS = ("identity", "platt", "beta", "quadratic_logit", "venn_abers")
+    knots, q  ascending, q never falling
+    """
+
+    knots: tuple[float, ...]
+    q: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.knots) != len(self.q) or not self.knots:
+            raise BadInput(f"isotonic: {len(self.knots)} knots and {len(self.q)} values; there must be equally many, at least one")
+        for name, values in (("knots", self.knots), ("q", self.q)):
+            if any(left > right for left, right in pairwise(values)):
+                raise BadInput(f"isotonic: {name} falls somewhere; it must never fall")
+
+    def apply(self, p: Probabilities) -> Probabilities:
+        """Calibrated probability; p and the result are (n,)."""
+        return clip(np.interp(p, self.knots, self.q))
+
+
+Calibrator = Identity | Platt | Beta | QuadraticLogit | Isotonic | VennAbers
+
+KINDS = ("identity", "platt", "beta", "quadratic_logit", "isotonic", "venn_abers")
 """Every kind, the simplest first."""
 
 
@@ -132,6 +153,9 @@ def for_few(calibrator: Calibrator) -> Callable[[Probabilities], Probabilities]:
             return lambda p: np.array([_expit_one(slope * _logit_one(one) + intercept) for one in p.tolist()])
         case Beta(a=a, b=b, c=c):
             return lambda p: np.array([_expit_one(a * log(_clip_one(one)) - b * log1p(-_clip_one(one)) + c) for one in p.tolist()])
+        case Isotonic():
+            at, values = np.array(calibrator.knots), np.array(calibrator.q)
+            return lambda p: clip(np.interp(p, at, values))
         case VennAbers():
             knots, low, high = np.array(calibrator.knots), np.array(calibrator.p0), np.array(calibrator.p1)
             return lambda p: _venn_abers(np.interp(p, knots, low), np.interp(p, knots, high))

@@ -6,6 +6,8 @@ bootstrap draws rows by weighting them.
 
 from __future__ import annotations
 
+from math import sqrt
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ P_MIN = 1e-6
 """No probability is taken as nearer to 0 or 1: a certain answer that is wrong would cost infinitely much."""
 
 N_BINS = 15
+Z = 1.959963984540054
+"""97.5 % quantile of the normal distribution."""
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,10 +50,15 @@ class Murphy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReliabilityBin(msgspec.Struct, frozen=True, kw_only=True):
-    """One bin of a reliability table: mean probability given, share approved, rows."""
+    """One bin of a reliability table: mean probability given, share approved with its 95 % interval, rows.
+
+    The interval (Wilson 1927) leaves out that attempts of one payment agree.
+    """
 
     p_mean: float
     approval_rate: float
+    low: float
+    high: float
     n: int
 
 
@@ -154,11 +163,25 @@ def reliability_table(p: Floats, y: Floats, *, n_bins: int = N_BINS) -> tuple[Re
     _check(p, y)
     bins = equal_mass_bins(p, n_bins=n_bins)
     n, p_sum, y_sum = np.bincount(bins), np.bincount(bins, weights=p), np.bincount(bins, weights=y)
-    return tuple(
-        ReliabilityBin(p_mean=float(p_sum[at] / n[at]), approval_rate=float(y_sum[at] / n[at]), n=int(n[at]))
-        for at in range(len(n))
-        if n[at]
-    )
+    table = []
+    for at in np.flatnonzero(n):
+        rate = float(y_sum[at] / n[at])
+        low, high = wilson(rate, n=int(n[at]))
+        table.append(ReliabilityBin(p_mean=float(p_sum[at] / n[at]), approval_rate=rate, low=low, high=high, n=int(n[at])))
+    return tuple(table)
+
+
+def wilson(rate: float, *, n: int) -> tuple[float, float]:
+    """95 % interval of a share.
+
+    >>> tuple(round(end, 3) for end in wilson(0.5, n=100))
+    (0.404, 0.596)
+    """
+    if n == 0:
+        return 0.0, 1.0
+    middle = (rate + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z * sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
+    return middle - half, middle + half
 
 
 def _mass_by_value(p: Floats, y: Floats, weight: Weights) -> tuple[Floats, Floats]:

@@ -108,7 +108,8 @@ def _near_thresholds(trees: Trees, *, n: int = 256) -> NDArray[np.float32]:
         found = trees.nodes["threshold"][np.isin(trees.nodes["feature"], (feature, feature + trees.n_features))]
         if len(found):
             drawn = generator.choice(found, size=n)
-            rows[:, feature] = np.where(generator.random(n) < 0.5, drawn, np.nextafter(drawn, np.float32(np.inf)))
+            with np.errstate(over="ignore"):  # The number after the largest is infinite.
+                rows[:, feature] = np.where(generator.random(n) < 0.5, drawn, np.nextafter(drawn, np.float32(np.inf)))
     rows[generator.random(rows.shape) < 0.15] = np.nan
     rows[: n // 2, : trees.n_features // 2] = rows[0, : trees.n_features // 2]  # As in one payment, columns that do not differ.
     return rows

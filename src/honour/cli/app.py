@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from honour import __version__
-from honour.cli import audit, data, features, keys, lake, models, networks, pipeline, release, retries, service, stream, world
+from honour.cli import audit, choose, data, features, keys, lake, models, networks, pipeline, release, retries, service, stream, world
 
 app = typer.Typer(
     name="honour",
@@ -26,6 +26,9 @@ app.add_typer(features.app, name="features")
 app.add_typer(lake.app, name="lake")
 app.command("train")(models.train)
 app.command("evaluate")(models.evaluate)
+app.command("compare")(choose.compare)
+app.command("tune")(choose.tune)
+app.command("explain")(choose.explain)
 app.command("replay")(models.replay)
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(release.app, name="release")

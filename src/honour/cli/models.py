@@ -41,6 +41,7 @@ def train(
     """
     from honour import loop  # Training libraries; serving does without them.
 
+    told = _settings(data).train
     with show.progress() as step:
         trained = loop.train(
             data,
@@ -49,7 +50,8 @@ def train(
             holdout_days=holdout_days,
             seed=seed,
             step=step,
-            kind=kind or _settings(data).train.kind,
+            kind=kind or told.kind,
+            settings=told.settings if kind in (None, told.kind) else None,
         )
     if json:
         show.as_json(trained)
@@ -80,6 +82,12 @@ def evaluate(
         return
     title = f"{judged.n} attempts from {from_us(judged.first_us):%Y-%m-%d} to {from_us(judged.last_us):%Y-%m-%d}, after the training range"
     _metrics(title, {**judged.metrics, **{f"gain over {name}": gain for name, gain in judged.gains.items()}})
+    show.out(f"Smooth calibration error {judged.smooth_calibration_error:.4f}.")
+    columns = ["probability given", "share approved, 95 % interval", "attempts"]
+    bins = [[f"{one.p_mean:.3f}", f"{one.approval_rate:.3f} [{one.low:.3f}, {one.high:.3f}]", str(one.n)] for one in judged.reliability]
+    show.table("Reliability", columns, bins)
+    weeks = [[f"{from_us(one.from_us):%Y-%m-%d}", show.figure(one.gap), str(one.n)] for one in judged.weeks]
+    show.table("Does calibration drift?", ["week from", "mean p less approval rate", "attempts"], weeks)
     rows = [
         [segment.name, str(segment.n), *(show.figure(segment.metrics.get(key)) for key in ("log_loss", "calibration_error"))]
         for segment in judged.segments

@@ -18,6 +18,7 @@ from honour.approval.calibration import (
     Beta,
     Calibrator,
     Identity,
+    Isotonic,
     Platt,
     QuadraticLogit,
     VennAbers,
@@ -121,6 +122,13 @@ def _fit_quadratic_logit(p: Floats, y: Floats) -> Calibrator:
     return QuadraticLogit(at_low=at_low, slope_low=slope_low, slope_high=slope_high, z_low=z_low, z_high=z_high)
 
 
+def _fit_isotonic(p: Floats, y: Floats) -> Calibrator:
+    knots, n, k = _grouped(p, y)
+    # Half an approval and half a refusal more in each group: no step says 0 or 1.
+    rising = isotonic_regression((k + 0.5) / (n + 1.0), weights=n + 1.0).x
+    return Isotonic(knots=tuple(knots.tolist()), q=tuple(np.maximum.accumulate(rising).tolist()))
+
+
 def _fit_venn_abers(p: Floats, y: Floats) -> Calibrator:
     knots, n, k = _grouped(p, y)
     p0, p1 = np.empty(len(knots)), np.empty(len(knots))
@@ -165,5 +173,6 @@ _FITS: dict[str, Callable[[Floats, Floats], Calibrator]] = {
     "platt": _fit_platt,
     "beta": _fit_beta,
     "quadratic_logit": _fit_quadratic_logit,
+    "isotonic": _fit_isotonic,
     "venn_abers": _fit_venn_abers,
 }

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from honour.approval.card import Training
-from honour.approval.interval import figures, log_loss_gain
+from honour.approval.interval import figures, log_loss_gain, mean_figure
 from honour.approval.metric import Figure, Floats, Murphy, ReliabilityBin, murphy, reliability_table
 from honour.approval.model import ApprovalModel
+from honour.approval.smooth import smooth_calibration_error
 from honour.errors import BadInput
 from honour.features.catalogue import CANDIDATE_FEATURES, PAYMENT_FEATURES
 from honour.learning.report import baseline_probabilities
@@ -24,6 +25,7 @@ ATTEMPTS_APART = 5
 SEGMENT_ROWS_MIN = 50
 """A smaller segment is counted and not measured: its figures would say nothing."""
 SEGMENT_DRAWS = 200
+WEEK_US = 7 * 86_400_000_000
 
 _PLACES = {feature.name: place for place, feature in enumerate((*PAYMENT_FEATURES, *CANDIDATE_FEATURES))}
 
@@ -45,11 +47,24 @@ class SegmentReport(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Figure]
 
 
+class WeekReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Calibration in seven days from `from_us` on; the last may be shorter.
+
+    gap  mean probability less the approval rate: above 0 the model promises too much
+    """
+
+    from_us: int
+    n: int
+    gap: Figure
+
+
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """How a model did on later attempts.
 
     baselines        log loss of the base rate and of the route's rate, both as in training
     gains            log loss of each baseline less that of the model on the same attempts: positive is better
+    smooth_calibration_error  without bins
+    weeks           calibration week by week: does it drift?
     nothing_to_gain  the model is not shown to be better than the base rate
     verdict          the same as a sentence
     """
@@ -59,6 +74,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     last_us: int
     metrics: dict[str, Figure]
     murphy: Murphy
+    smooth_calibration_error: float
+    weeks: tuple[WeekReport, ...]
     reliability: tuple[ReliabilityBin, ...]
     baselines: dict[str, Figure]
     gains: dict[str, Figure]
@@ -83,7 +100,7 @@ def judge(rows: Iterable[Judged], *, model: ApprovalModel, training: Training, s
     values = {name: np.array([_value(row.served, name) for row in kept], dtype=object) for name in SEGMENTS}
     at_us = [row.at_us for row in kept]
     return judge_probabilities(
-        p, y, payments=payments, segments=values, training=training, first_us=min(at_us), last_us=max(at_us), seed=seed
+        p, y, payments=payments, segments=values, training=training, at_us=np.array(at_us, dtype=np.int64), seed=seed
     )
 
 
@@ -94,8 +111,7 @@ def judge_probabilities(
     payments: NDArray[np.str_],
     segments: Mapping[str, NDArray[np.object_]],
     training: Training,
-    first_us: int,
-    last_us: int,
+    at_us: NDArray[np.int64],
     seed: int = 0,
 ) -> Judgement:
     """As `judge`, from probabilities; `segments` has at least the route of each row."""
@@ -107,10 +123,12 @@ def judge_probabilities(
     nothing = gains["base_rate"].low <= 0.0 or "auc" not in metrics or metrics["auc"].low <= 0.5
     return Judgement(
         n=len(p),
-        first_us=first_us,
-        last_us=last_us,
+        first_us=int(at_us.min()),
+        last_us=int(at_us.max()),
         metrics=metrics,
         murphy=murphy(p, y),
+        smooth_calibration_error=smooth_calibration_error(p, y),
+        weeks=_weeks(p, y, payments=payments, at_us=at_us, seed=seed),
         reliability=reliability_table(p, y),
         baselines={name: figures(baseline, y, payments=payments, seed=seed)["log_loss"] for name, baseline in baselines.items()},
         gains=gains,
@@ -118,6 +136,16 @@ def judge_probabilities(
         verdict=_verdict(gains["base_rate"], metrics=metrics, nothing=nothing),
         segments=tuple(_segments(p, y, payments=payments, segments=segments, seed=seed)),
     )
+
+
+def _weeks(p: Floats, y: Floats, *, payments: NDArray[np.str_], at_us: NDArray[np.int64], seed: int) -> tuple[WeekReport, ...]:
+    week = (at_us - at_us.min()) // WEEK_US
+    found = []
+    for number in np.unique(week):
+        here = week == number
+        gap = mean_figure(p[here] - y[here], payments=payments[here], seed=seed, n_draws=SEGMENT_DRAWS)
+        found.append(WeekReport(from_us=int(at_us.min() + number * WEEK_US), n=int(here.sum()), gap=gap))
+    return tuple(found)
 
 
 def segment_names(name: str, values: NDArray[Any]) -> NDArray[np.str_]:

@@ -7,25 +7,68 @@ all rows ── fit ─> shipped model, calibrated on all later rows
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
 from honour.approval.calibration import expit, kind_of
 from honour.approval.card import JudgedModel, TrainedModel
-from honour.learning.calibrate import choose_calibrator, fit_calibrator
-from honour.learning.dataset import hold_out, rows_of
+from honour.features.encode import Encoder
+from honour.learning.calibrate import Choice, choose_calibrator, fit_calibrator
+from honour.learning.dataset import Rows, hold_out, rows_of
 from honour.learning.export import parity_rows
 from honour.learning.fit import fit
-from honour.learning.kinds.named import DEFAULT, kind_named, told_by_catalogue
+from honour.learning.kinds.named import DEFAULT, kind_named, told_by_catalogue, tuned_configuration
+from honour.learning.kinds.port import Estimator, Told
 from honour.learning.report import training_card
 from honour.learning.retry import fit_retry_model
-from honour.learning.search import Step, search
+from honour.learning.search import Search, Step, search
+
+
+class Fitted(NamedTuple):
+    """A model of rows that are all earlier than those it is judged on.
+
+    found   settings and size, with the log-odds of later rows; choice: the calibrator that these led to
+    """
+
+    found: Search
+    choice: Choice
+    model: Estimator
+    encoder: Encoder
+    told: Told
+
+
+def fit_and_calibrate(
+    early: Rows,
+    *,
+    kind: str = DEFAULT,
+    settings: Mapping[str, float] | None = None,
+    seed: int = 1,
+    n_threads: int = 1,
+    step: Step = lambda _what, _done, _total: None,
+) -> Fitted:
+    """Choose, calibrate and fit on `early` alone.
+
+    settings  of the kind, by name: one more configuration to choose from, called "tuned"
+    """
+    told, named = told_by_catalogue(seed=seed, n_threads=n_threads), kind_named(kind)
+    configurations = (*named.configurations, *([tuned_configuration(named, settings)] if settings else []))
+    found = search(early, kind=named, told=told, step=step, configurations=configurations)
+    later = found.later
+    step("calibrating", 0, None)
+    choice = choose_calibrator(expit(later.raw), y=later.approved, payments=later.payments, seed=seed)
+    step("fitting and judging", 0, None)
+    model, encoder = fit(early, recipe=found.recipe, n_steps=found.n_steps, told=told)
+    return Fitted(found, choice, model, encoder, told)
 
 
 def train(
     table: pa.Table,
     *,
     kind: str = DEFAULT,
+    settings: Mapping[str, float] | None = None,
     seed: int = 1,
     holdout_days: float = 10.0,
     n_threads: int = 1,
@@ -33,7 +76,7 @@ def train(
 ) -> TrainedModel:
     """A calibrated approval model, with its card.
 
-    kind          a name of `honour.learning.kinds.named`
+    kind          a name of `honour.learning.kinds.named`; settings: of it, beside those that it chooses from anyway
     table         training set of `honour.features.offline.training_set`
     holdout_days  last days kept aside to judge on; no payment is on both sides. The shipped model is then fitted with them, unless
                   rolling origins show that newer rows make it worse.
@@ -47,14 +90,8 @@ def train(
     held = hold_out(rows, days=holdout_days)
     early, late = rows.where(held.early), rows.where(held.late)
 
-    told = told_by_catalogue(seed=seed, n_threads=n_threads)
-    found = search(early, kind=kind_named(kind), told=told, step=step)
+    found, choice, model, encoder, told = fit_and_calibrate(early, kind=kind, settings=settings, seed=seed, n_threads=n_threads, step=step)
     later = found.later
-    step("calibrating", 0, None)
-    choice = choose_calibrator(expit(later.raw), y=later.approved, payments=later.payments, seed=seed)
-
-    step("fitting and judging", 0, None)
-    model, encoder = fit(early, recipe=found.recipe, n_steps=found.n_steps, told=told)
     raw_late = model.decision_function(late.encoded(encoder))
     refits = found.freshness_gain is None or found.freshness_gain.high >= 0.0
     card = training_card(

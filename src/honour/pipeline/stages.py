@@ -106,6 +106,7 @@ def fit(work: Work) -> TrainDone:
     trained = train(
         work.table,
         kind=work.settings.train.kind,
+        settings=work.settings.train.settings,
         seed=work.seed,
         holdout_days=work.holdout_days,
         n_threads=work.threads,

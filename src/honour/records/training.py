@@ -12,7 +12,9 @@ KindName = Literal["logistic", "forest", "lightgbm", "xgboost", "tabm", "sequenc
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How approval models are fitted.
 
-    kind  of model: docs/models.md compares them
+    kind      of model: docs/models.md compares them
+    settings  of the kind, as `honour tune` found them: chosen when they are better than its own
     """
 
     kind: KindName = "lightgbm"
+    settings: dict[str, float] = {}

@@ -82,6 +82,10 @@ def _model(training: Training) -> list[str]:
 
 def _figures(judgement: Judgement) -> list[str]:
     rows = [(name.replace("_", " "), _said(one)) for name, one in judgement.metrics.items()]
+    parts = judgement.murphy
+    rows += [(f"Brier score: {name}", f"{getattr(parts, name):.4f}") for name in parts.__struct_fields__]
+    rows.append(("smooth calibration error", f"{judgement.smooth_calibration_error:.4f}"))
+    rows += [(f"p less approval rate, week from {_day(week.from_us)}", _said(week.gap)) for week in judgement.weeks]
     rows += [(f"gain in log loss over {name.replace('_', ' ')}", _said(one)) for name, one in judgement.gains.items()]
     return _table(("figure", "value"), rows)
 

@@ -73,7 +73,7 @@ def model_figures(
         segments={one.name: one.metrics["calibration_error"] for one in judgement.segments if one.metrics},
         value_gain_minor=value.gain,
         why_no_value=value.why_cannot_say,
-        latency_ms=latency_ms(model, served=eight_candidates(table), timer_ns=timer_ns),
+        latency_ms=latency_ms(model, served=candidates_of(table, n=CANDIDATES), timer_ns=timer_ns),
         model_apart=model_apart(model, rows=sides.late),
         values_compared=compared,
         values_apart=apart,
@@ -92,8 +92,7 @@ def judgement_of(sides: Judged, *, training: Training) -> Judgement:
         payments=late.payments.astype(np.str_),
         segments={name: late.columns[name] for name in SEGMENTS},
         training=training,
-        first_us=int(late.at_us.min()),
-        last_us=int(late.at_us.max()),
+        at_us=late.at_us,
     )
 
 
@@ -115,10 +114,10 @@ def latency_ms(model: ApprovalModel, *, served: ServedFeatures, timer_ns: Callab
     return float(np.percentile(took, 99)) / 1e6
 
 
-def eight_candidates(table: pa.Table) -> ServedFeatures:
-    """The payment of the last row, and candidates like those of the last eight."""
-    last = table.slice(max(0, len(table) - CANDIDATES)).to_pylist()
-    rows = [last[at % len(last)] for at in range(CANDIDATES)]
+def candidates_of(table: pa.Table, *, n: int) -> ServedFeatures:
+    """The payment of the last row, and candidates like those of the last `n`."""
+    last = table.slice(max(0, len(table) - n)).to_pylist()
+    rows = [last[at % len(last)] for at in range(n)]
     return ServedFeatures(
         schema=SCHEMA_ID,
         payment=tuple(rows[-1][feature.name] for feature in PAYMENT_FEATURES),

@@ -9,7 +9,7 @@ import numpy as np
 
 from honour.learning.export import to_onnx, with_float32_thresholds
 from honour.learning.kinds.base import StepwiseClassifier
-from honour.learning.kinds.port import Configuration, Floats, Kind, Matrix, Told
+from honour.learning.kinds.port import Configuration, Floats, Kind, Matrix, Range, Told
 
 TREES_STEP = 10
 
@@ -95,7 +95,7 @@ class LightGBMModel(StepwiseClassifier):
 CONFIGURATIONS = (
     Configuration("small", {"n_leaves": 6, "learning_rate": 0.05, "l2": 20.0}),
     Configuration("middle", {"n_leaves": 15, "learning_rate": 0.03, "l2": 10.0}),
-    Configuration("large", {"n_leaves": 31, "learning_rate": 0.03, "l2": 5.0}),
+    Configuration("large", {"n_leaves": 31, "learning_rate": 0.02, "l2": 5.0, "feature_share": 1.0}),
 )
 
 
@@ -114,5 +114,12 @@ KIND = Kind(
     rows_max=None,
     varies=True,
     configurations=CONFIGURATIONS,
+    ranges={
+        "n_leaves": Range(4, 63, is_log=True, is_whole=True),
+        "learning_rate": Range(0.01, 0.08, is_log=True),
+        "l2": Range(0.5, 50.0, is_log=True),
+        "feature_share": Range(0.3, 1.0),
+        "row_share": Range(0.5, 1.0),
+    },
     make=_make,
 )

@@ -9,7 +9,7 @@ import numpy as np
 import xgboost
 
 from honour.learning.kinds.base import StepwiseClassifier
-from honour.learning.kinds.port import Configuration, Floats, Kind, Matrix, Told
+from honour.learning.kinds.port import Configuration, Floats, Kind, Matrix, Range, Told
 from honour.learning.kinds.tree_onnx import Tree, trees_to_onnx
 
 TREES_STEP = 10
@@ -125,5 +125,12 @@ KIND = Kind(
         Configuration("middle", {"n_leaves": 15, "learning_rate": 0.03, "l2": 10.0}),
         Configuration("large", {"n_leaves": 31, "learning_rate": 0.03, "l2": 5.0}),
     ),
+    ranges={
+        "n_leaves": Range(4, 63, is_log=True, is_whole=True),
+        "learning_rate": Range(0.01, 0.08, is_log=True),
+        "l2": Range(0.5, 50.0, is_log=True),
+        "feature_share": Range(0.3, 1.0),
+        "row_share": Range(0.5, 1.0),
+    },
     make=_make,
 )

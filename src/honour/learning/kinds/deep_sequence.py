@@ -8,7 +8,7 @@ from torch import nn
 from honour.learning.kinds.bins import Bins, fit_bins
 from honour.learning.kinds.deep import DeepClassifier
 from honour.learning.kinds.deep_net import OverAnswers
-from honour.learning.kinds.port import Configuration, Kind, Matrix, Told
+from honour.learning.kinds.port import Configuration, Kind, Matrix, Range, Told
 
 
 class SequenceModel(DeepClassifier):
@@ -80,5 +80,12 @@ KIND = Kind(
     rows_max=100_000,
     varies=False,
     configurations=(Configuration("32 of memory", {}),),
+    ranges={
+        "width": Range(32, 256, is_log=True, is_whole=True),
+        "dropout": Range(0.0, 0.4),
+        "learning_rate": Range(5e-4, 5e-3, is_log=True),
+        "weight_decay": Range(1e-4, 1e-1, is_log=True),
+        "category_width": Range(2, 16, is_log=True, is_whole=True),
+    },
     make=_make,
 )

@@ -7,7 +7,7 @@ from torch import nn
 from honour.learning.kinds.bins import fit_bins
 from honour.learning.kinds.deep import DeepClassifier
 from honour.learning.kinds.deep_net import TabM
-from honour.learning.kinds.port import Configuration, Kind, Matrix, Told
+from honour.learning.kinds.port import Configuration, Kind, Matrix, Range, Told
 
 
 class TabMModel(DeepClassifier):
@@ -64,5 +64,12 @@ KIND = Kind(
     rows_max=100_000,
     varies=False,
     configurations=(Configuration("8 x 96", {}),),
+    ranges={
+        "width": Range(32, 256, is_log=True, is_whole=True),
+        "dropout": Range(0.0, 0.4),
+        "learning_rate": Range(5e-4, 5e-3, is_log=True),
+        "weight_decay": Range(1e-4, 1e-1, is_log=True),
+        "category_width": Range(2, 16, is_log=True, is_whole=True),
+    },
     make=_make,
 )

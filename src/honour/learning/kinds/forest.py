@@ -9,7 +9,7 @@ from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyp
 
 from honour.approval.calibration import logit
 from honour.learning.kinds.base import StepwiseClassifier
-from honour.learning.kinds.port import Configuration, Floats, Kind, Matrix, Told
+from honour.learning.kinds.port import Configuration, Floats, Kind, Matrix, Range, Told
 from honour.learning.kinds.tree_onnx import Tree, lowered, trees_to_onnx
 
 TREES_STEP = 20
@@ -96,5 +96,6 @@ KIND = Kind(
         Configuration("coarse", {"leaf_rows_min": 60, "feature_share": 0.3}),
         Configuration("fine", {"leaf_rows_min": 20, "feature_share": 0.3}),
     ),
+    ranges={"leaf_rows_min": Range(5, 200, is_log=True, is_whole=True), "feature_share": Range(0.1, 0.8)},
     make=_make,
 )

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyp
 from honour.features.catalogue import FEATURES
 from honour.learning.kinds.base import StepwiseClassifier
 from honour.learning.kinds.bins import Nodes, code_nodes, fit_bins
-from honour.learning.kinds.port import Configuration, Floats, Kind, Matrix, Told
+from honour.learning.kinds.port import Configuration, Floats, Kind, Matrix, Range, Told
 
 OPSET = 15
 N_EDGES = 9
@@ -139,8 +139,9 @@ def catalogue_crosses() -> tuple[tuple[int, int], ...]:
 
 
 def _make(configuration: Configuration, told: Told) -> LogisticModel:
-    crosses = catalogue_crosses() if configuration.params["crossed"] else ()
-    return LogisticModel(categories=told.categories, crosses=crosses)
+    params = dict(configuration.params)
+    crosses = catalogue_crosses() if params.pop("crossed", True) else ()
+    return LogisticModel(**params, categories=told.categories, crosses=crosses)
 
 
 KIND = Kind(
@@ -154,5 +155,6 @@ KIND = Kind(
     rows_max=100_000,
     varies=False,
     configurations=(Configuration("plain", {"crossed": False}), Configuration("crossed", {"crossed": True})),
+    ranges={"n_edges": Range(4, 33, is_log=True, is_whole=True)},
     make=_make,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 
 from honour.errors import CannotTrain
 from honour.features.catalogue import FEATURES
 from honour.features.view import LastFeature, WindowFeature
-from honour.learning.kinds.port import Kind, Told
+from honour.learning.kinds.port import Configuration, Kind, Told
 
 MODULES = {
     "logistic": "honour.learning.kinds.logistic",
@@ -37,6 +38,17 @@ def kind_named(name: str) -> Kind:
 def available() -> tuple[str, ...]:
     """Names of the kinds that can be fitted here."""
     return tuple(name for name in MODULES if name not in DEEP or find_spec("torch") is not None)
+
+
+def tuned_configuration(kind: Kind, settings: Mapping[str, float]) -> Configuration:
+    """Settings from outside as a configuration; CannotTrain for one that the kind does not have or that lies far outside what it allows."""
+    for name, value in settings.items():
+        if name not in kind.ranges:
+            raise CannotTrain(f"setting {name!r} is none of kind {kind.name}; allowed: {', '.join(kind.ranges)}")
+        allowed = kind.ranges[name]
+        if not allowed.low <= value <= allowed.high:
+            raise CannotTrain(f"setting {name} of kind {kind.name} is {value:g}; allowed: {allowed.low:g} to {allowed.high:g}")
+    return Configuration("tuned", {name: round(value) if kind.ranges[name].is_whole else value for name, value in settings.items()})
 
 
 def level_rates() -> tuple[str, ...]:

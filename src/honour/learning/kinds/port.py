@@ -45,6 +45,15 @@ class Configuration(NamedTuple):
     params: Mapping[str, Any]
 
 
+class Range(NamedTuple):
+    """Values of a setting worth trying; is_log: their orders of magnitude matter; is_whole: whole numbers only."""
+
+    low: float
+    high: float
+    is_log: bool = False
+    is_whole: bool = False
+
+
 class Told(NamedTuple):
     """What the catalogue says of the columns, and how to fit.
 
@@ -67,6 +76,7 @@ class Kind(NamedTuple):
     patience   steps without a better log loss on later rows after which the search stops
     rows_max   newest rows that are fitted; None is all
     varies     the search also tries leaving features out
+    ranges     settings that `honour tune` varies
     """
 
     name: str
@@ -79,6 +89,7 @@ class Kind(NamedTuple):
     rows_max: int | None
     varies: bool
     configurations: tuple[Configuration, ...]
+    ranges: Mapping[str, Range]
     make: Callable[[Configuration, Told], Estimator]
 
     def size(self, n_steps: int) -> str:
