@@ -15,10 +15,10 @@ PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 PARALLEL := -n 2 --dist worksteal
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help setup demo serve test check static format lint types imports tidy fast truth docs golden bench parity chaos clean
+.PHONY: help setup demo serve test check static format lint types imports tidy fast truth docs golden bench bench-features parity chaos clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  ARGS="..." is passed on to what demo, serve, test, truth, bench and chaos run; PYTHON=... picks the interpreter of setup.'
 
 $(DEV): pyproject.toml constraints.txt scripts/setup
@@ -83,6 +83,9 @@ parity: $(DEV) ## A million feature vectors of a simulated week, served against 
 
 chaos: $(DEV) ## Faults one by one under load: what was lost, wrong, answered, and for how long nobody was (ARGS="--quick" is shorter)
 	@PYTHONPATH=benchmarks:tests $(BIN)/python benchmarks/chaos/main.py $(ARGS)
+
+bench-features: $(DEV) ## Training sets of 1, 3 and 10 million attempts beside pandas and Feast, into benchmarks/results/features.json
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training_sets.py $(ARGS)
 
 clean: ## Remove caches, builds and demo data; .venv and honour-data stay
 	@rm -rf build dist demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -30,6 +30,7 @@ from honour.release.bundle import Bundle, load_bundle, write_bundle
 from honour.stores.fetched import fetched
 from honour.stores.opening import data_of, open_log
 from honour.stores.port import EventLog
+from honour.stores.quarantine import Quarantine
 from honour.stores.tabular import read_attempts
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class DataDir:
     def lake(self) -> str:
         """Answered attempts as Parquet, filled from the log."""
         return str(self.path / "lake")
+
+    @property
+    def quarantine(self) -> Path:
+        """Rows that imports refused."""
+        return self.path / "quarantine"
 
     @property
     def training(self) -> Path:
@@ -123,6 +129,7 @@ def import_attempts(
             n_known = len(events) - n_new - n_late
         written = _write_settings(where, routes=imported.routes, merchants=imported.merchants)
         report = _write_report(where, imported.quality)
+        Quarantine(where.quarantine).put(imported.refusals, files=[Path(file).name for file in map(str, files)])
     return ImportResult(
         n_logged=n_new,
         n_already_there=n_known,

@@ -47,7 +47,7 @@ def test_no_section_describes_a_command_or_option_that_is_gone() -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_every_command_a_page_tells_to_type_exists(path: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     wrong: list[str] = []
     for block in pages.blocks(path.read_text(encoding="utf-8")):
         for program, *words in command_line.told(block.text) if block.language in SHELL else ():

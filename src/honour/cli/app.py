@@ -5,7 +5,23 @@ from __future__ import annotations
 import typer
 
 from honour import __version__
-from honour.cli import audit, choose, data, features, keys, lake, models, networks, pipeline, release, retries, service, stream, world
+from honour.cli import (
+    audit,
+    choose,
+    data,
+    features,
+    keys,
+    lake,
+    models,
+    networks,
+    pipeline,
+    quality,
+    release,
+    retries,
+    service,
+    stream,
+    world,
+)
 
 app = typer.Typer(
     name="honour",
@@ -24,6 +40,7 @@ app.command("init")(data.init)
 app.command("import")(data.import_)
 app.add_typer(features.app, name="features")
 app.add_typer(lake.app, name="lake")
+app.add_typer(quality.app, name="quality")
 app.command("train")(models.train)
 app.command("evaluate")(models.evaluate)
 app.command("compare")(choose.compare)

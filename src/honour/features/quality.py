@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,10 +21,14 @@ P_SILENT = 0.001
 
 
 class Refusal(NamedTuple):
-    """A row that cannot be used, by its place in its file."""
+    """A row that cannot be used, by its place in its file.
+
+    cells  what it holds, by column; None when that must not be kept, as of one with a card number, or could not be read
+    """
 
     reason: str
     row: str
+    cells: dict[str, Any] | None = None
 
 
 @dataclass
@@ -49,9 +53,9 @@ class Found:
     kept: dict[tuple[str, bool], Attempt] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
 
-    def refuse(self, reason: str, *, row: str, by_mapping: bool = False) -> None:
+    def refuse(self, reason: str, *, row: str, cells: dict[str, Any] | None = None, by_mapping: bool = False) -> None:
         """Note a row that is left out."""
-        self.refusals.append(Refusal(reason, row))
+        self.refusals.append(Refusal(reason, row, cells))
         self.n_by_mapping += by_mapping
 
     def see(self, content: int) -> None:

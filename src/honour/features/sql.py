@@ -196,21 +196,24 @@ def _totals(view: View, features: Sequence[FoldedFeature]) -> Step:
 def _tiles(view: View, tile_s: int, features: Sequence[FoldedFeature]) -> Step:
     """What an entity had counted before each window that ends in a tile, for every tile in which it was asked for."""
     sized = [feature for feature in features if isinstance(feature, WindowFeature | LastFeature) and feature.tile_s == tile_s]
-    names, keys, size_us = summed(sized), "".join(f"{code}, " for code in _codes(view)), tile_s * 1_000_000
-    columns, frames = [*_codes(view), "tile"], []
+    names, keys, size_us = ("n", *summed(sized)), "".join(f"{code}, " for code in _codes(view)), tile_s * 1_000_000
+    columns, joins = [*(f"tiles.{code}" for code in _codes(view)), "tiles.tile"], []
     for _, tiles in _windows(sized):
         before = before_name(tile_s, tiles)
-        columns += [f"{_sum(name, of=name, frame=before)} AS {name}_earlier_{before}" for name in ("n", *names)]
-        frames.append(f"{before} AS ({_per(view)}ORDER BY tile RANGE BETWEEN UNBOUNDED PRECEDING AND {tiles} PRECEDING)")
-    counted = "".join(f", sum({added(name)}) AS {name}" for name in names)
-    nothing, again = "".join(f", 0 AS {name}" for name in names), "".join(f", sum({name}) AS {name}" for name in names)
+        columns += [f"{before}.{name} AS {name}_earlier_{before}" for name in names]
+        same = "".join(f"tiles.{code} = {before}.{code} AND " for code in _codes(view))
+        joins.append(f"ASOF LEFT JOIN tiles AS {before} ON {same}tiles.tile - {tiles} >= {before}.tile")
+    counted = "".join(f", {'1' if name == 'n' else added(name)} AS {name}" for name in names)
+    nothing = "".join(f", 0 AS {name}" for name in names)
+    totals = "".join(f", {_sum(name, of=f'sum({name})', frame='so_far')} AS {name}" for name in names)
     where = view.where.replace("\n", " ")
     return Step(
         f"tiles_{view.name}_{tile_s}s",
-        f"WITH counted AS (\n    SELECT {keys}arrived_us // {size_us} AS tile, count(*) AS n{counted} FROM answered{where} GROUP BY ALL\n"
-        f"    UNION ALL SELECT DISTINCT {keys}at_us // {size_us} AS tile, 0 AS n{nothing} FROM asked\n"
-        f"), tiles AS (SELECT {keys}tile, sum(n) AS n{again} FROM counted GROUP BY ALL)\n"
-        f"SELECT\n{_lines(columns)}\nFROM tiles\nWINDOW\n" + ",\n".join(f"    {frame}" for frame in frames),
+        f"WITH counted AS (\n    SELECT {keys}arrived_us // {size_us} AS tile{counted} FROM answered{where}\n"
+        f"    UNION ALL SELECT {keys}at_us // {size_us} AS tile{nothing} FROM asked\n"
+        f"), tiles AS MATERIALIZED (\n    SELECT {keys}tile{totals} FROM counted GROUP BY {keys}tile\n"
+        f"    WINDOW so_far AS ({_per(view)}ORDER BY tile ROWS UNBOUNDED PRECEDING)\n)\n"
+        f"SELECT\n{_lines(columns)}\nFROM tiles\n" + "\n".join(joins),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from honour.errors import BadInput, MappingBroken
-from honour.features.quality import Found, QualityReport, quality_of
+from honour.features.quality import Found, QualityReport, Refusal, quality_of
 from honour.records.attempt import Attempt
 from honour.records.card_number import holds_card_number
 from honour.records.domain import check_payment
@@ -34,12 +34,14 @@ class Imported(NamedTuple):
 
     events     with arrival times, in the order in which they arrived
     routes     the routes taken, with what they charge; merchants: terms of the merchants seen
+    refusals   rows left out, with their reasons
     """
 
     events: list[tuple[Event, int]]
     routes: tuple[Route, ...]
     merchants: dict[str, Merchant]
     quality: QualityReport
+    refusals: tuple[Refusal, ...]
 
 
 class _Read(NamedTuple):
@@ -78,6 +80,7 @@ def read_attempts(
         routes=routes_of(attempts, mapping, folder=paths[0].parent) if with_fees else (),
         merchants={attempt.payment.merchant_id: mapping.merchant for attempt in attempts},
         quality=quality_of(attempts, found=found, n_disputes=len(disputes.events)),
+        refusals=tuple(found.refusals),
     )
 
 
@@ -102,7 +105,8 @@ def _reads(path: Path, mapping: Mapping, found: Found, *, name: bool, now: datet
             if (stands := kept.get(key)) is not None and stands != attempt:
                 raise Unusable("its attempt_id is that of an earlier row with other content")
         except Unusable as unusable:
-            found.refuse(unusable.why, row=where, by_mapping=unusable.by_mapping)
+            kept_cells = None if isinstance(place.cells, str) or rows.holds_card_number(place.cells) else rows.named(place.cells)
+            found.refuse(unusable.why, row=where, cells=kept_cells, by_mapping=unusable.by_mapping)
             continue
         if stands is not None:
             found.n_repeated += 1
@@ -138,7 +142,7 @@ class _Rows:
 
     def attempt(self, cells: Cells) -> Attempt:
         """The attempt in a row; Unusable when there is none."""
-        if holds_card_number("\n".join(_scanned(cells[at]) for at in self._scanned)):
+        if self.holds_card_number(cells):
             raise Unusable("a cell holds a card number")
         tree: dict[str, Any] = {"payment": {"card": {}}}
         for keys, name, field, read in self._readers:
@@ -159,6 +163,15 @@ class _Rows:
         except BadInput as error:
             raise Unusable(f"{error.path.removeprefix('$.')}: {error.message.partition(';')[0]}") from None
         return attempt
+
+    def holds_card_number(self, cells: Cells) -> bool:
+        """Whether a cell holds what looks like a card number."""
+        return holds_card_number("\n".join(_scanned(cells[at]) for at in self._scanned))
+
+    def named(self, cells: Cells) -> dict[str, Any]:
+        """Cells by column, as JSON keeps them."""
+        plain = (cell if cell is None or isinstance(cell, str | int | float) else str(cell) for cell in cells)
+        return dict(zip(self._columns, plain, strict=True))
 
     def same(self, cells: Cells) -> tuple[str | None, ...]:
         """What attempts of one payment agree on."""
