@@ -15,11 +15,11 @@ PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 PARALLEL := -n 2 --dist worksteal
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help setup demo serve test check static format lint types imports tidy fast truth docs golden bench bench-features parity chaos clean
+.PHONY: help setup demo serve test check static format lint types imports tidy fast truth docs golden bench bench-features parity chaos fuzz generated sbom clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@echo '  ARGS="..." is passed on to what demo, serve, test, truth, bench and chaos run; PYTHON=... picks the interpreter of setup.'
+	@echo '  ARGS="..." is passed on to what demo, serve, test, truth, bench, chaos, fuzz and sbom run; PYTHON=... picks the interpreter of setup.'
 
 $(DEV): pyproject.toml constraints.txt scripts/setup
 	@PYTHON="$(PYTHON)" scripts/setup dev
@@ -86,6 +86,15 @@ chaos: $(DEV) ## Faults one by one under load: what was lost, wrong, answered, a
 
 bench-features: $(DEV) ## Training sets of 1, 3 and 10 million attempts beside pandas and Feast, into benchmarks/results/features.json
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training_sets.py $(ARGS)
+
+fuzz: $(DEV) ## Hostile requests against a server for ten minutes (ARGS="2 7": two minutes, seed 7)
+	@$(BIN)/python scripts/fuzz.py $(ARGS)
+
+generated: $(DEV) ## A client generated from the OpenAPI document by a foreign generator makes calls to a server
+	@scripts/generated-client
+
+sbom: $(DEV) ## What is installed, as CycloneDX, into dist/sbom.json (ARGS="--audit": known vulnerabilities; needs the network)
+	@scripts/sbom $(ARGS)
 
 clean: ## Remove caches, builds and demo data; .venv and honour-data stay
 	@rm -rf build dist demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -122,17 +122,34 @@ def document() -> dict[str, Any]:
         paths[path] = {"get": _operation(path, summary, schema_of[Health], {"503": refusals["503"]})}
     text = {"200": {"description": "Prometheus exposition format", "content": {"text/plain": {"schema": {"type": "string"}}}}}
     paths["/metrics"] = {"get": {"operationId": "metrics", "summary": "Counters for Prometheus.", "responses": text}}
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Honour",
-            "version": __version__,
-            "description": "What should happen next to a card payment: attempt it now, and how; wait; or stop, and why.",
-        },
-        "paths": paths,
-        "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
-        "security": [{"key": []}, {}],
-    }
+    told: dict[str, Any] = _plain_tuples(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Honour",
+                "version": __version__,
+                "description": "What should happen next to a card payment: attempt it now, and how; wait; or stop, and why.",
+            },
+            "paths": paths,
+            "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+            "security": [{"key": []}, {}],
+        }
+    )
+    return told
+
+
+def _plain_tuples(tree: Any) -> Any:
+    """Tuples whose places are all alike as lists of one length: generators of clients do not know `prefixItems` with `items: false`."""
+    if isinstance(tree, list):
+        return [_plain_tuples(one) for one in tree]
+    if not isinstance(tree, dict):
+        return tree
+    told = {key: _plain_tuples(value) for key, value in tree.items()}
+    places = told.get("prefixItems")
+    if told.get("items") is False and isinstance(places, list) and places and all(one == places[0] for one in places):
+        del told["prefixItems"]
+        told["items"] = places[0]
+    return told
 
 
 def _operation(
