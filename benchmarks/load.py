@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 _NAME = b"HTTP/1.1 200"
+_EARLY_S = 0.002
+"""Before a request is due nothing is waited for any more, so that it leaves on time."""
 
 
 class Timings(NamedTuple):
@@ -88,7 +90,8 @@ class Load:
                 connection = self._free.popleft()
                 under_way[connection.socket.fileno()] = is_following
                 connection.send(request, due_s=due_s)
-            for connection, status, body in self._answers():
+            queue = _first(due, later) if self._free else None
+            for connection, status, body in self._answers(wait_s=queue[0][0] - time.perf_counter() - _EARLY_S if queue else _EARLY_S):
                 is_following = under_way.pop(connection.socket.fileno())
                 now = time.perf_counter()
                 timings[is_following].append(now - connection.due_s)
@@ -108,7 +111,7 @@ class Load:
                 self._free[0].send(following.popleft() if following else waiting.popleft(), due_s=time.perf_counter())
                 self._free.popleft()
                 under_way += 1
-            for connection, status, body in self._answers():
+            for connection, status, body in self._answers(wait_s=1.0):
                 under_way -= 1
                 timings.append(time.perf_counter() - connection.due_s)
                 n_refused += not status.startswith(_NAME)
@@ -116,8 +119,9 @@ class Load:
                     following.append(follow(body))
         return Timings(timings, time.perf_counter() - start, n_refused)
 
-    def _answers(self) -> Iterator[tuple[_Connection, bytes, bytes]]:
-        for handle, _ in self._poll.poll(0):
+    def _answers(self, *, wait_s: float) -> Iterator[tuple[_Connection, bytes, bytes]]:
+        """What came in, after a wait for the first of it; the kernel counts whole milliseconds, shorter waits are none."""
+        for handle, _ in self._poll.poll(max(0.0, wait_s)):
             connection = self._connections[handle]
             if (answer := connection.receive()) is not None:
                 self._free.append(connection)

@@ -22,7 +22,7 @@ import soak
 RESULTS = Path(__file__).resolve().parent / "results" / "latest.json"
 EXCLUDES = (
     "Client and server are on one machine: no network, no TLS. The server, its log's writer included, has one core; the load generator "
-    "spins on another. Trees are grown on random rows. Latency counts from when a request was due."
+    "has another. Trees are grown on random rows. Latency counts from when a request was due."
 )
 _PACKAGES = ("honour", "uvicorn", "uvloop", "httptools", "msgspec", "numpy", "onnxruntime", "lightgbm")
 
