@@ -78,7 +78,13 @@ class Callers:
     async def _pay(self, n: int) -> None:
         currency = self._dice.choice(("USD", "BRL"))
         body = {
-            "payment": {"payment_id": f"pay_{n}", "merchant_id": "mer_1", "amount_minor": 1_000, "currency": currency, "card": self._card()}
+            "payment": {
+                "payment_id": f"pay_{n}",
+                "merchant_id": "mer_1",
+                "amount_minor": 20_000,
+                "currency": currency,
+                "card": self._card(),
+            }
         }
         decision = await self._decision(body)
         if decision is None:

@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=40.0, help="payments a second")
     arguments = parser.parse_args()
     chosen = [fault for fault in FAULTS if arguments.only.lower() in f"{fault.name} {fault.store}".lower()]
-    hold_s = 3.0 if arguments.quick else 10.0
+    hold_s = 3.0 if arguments.quick else 6.0
     folder = Path(tempfile.mkdtemp(prefix="honour-chaos-"))
     say(_COLUMNS.format("fault", "log", "payments", "lost", "wrong", "first", "fallback", "refused", "late", "never", "away s"))
     postgres: RealPostgres | None = None

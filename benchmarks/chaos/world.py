@@ -123,13 +123,13 @@ def made_world(
     settings = Settings(
         data=DataSettings(dir=str(folder), log=address, log_timeout_ms=500, state=redis.address if redis else None, snapshot_every=2_000),
         routes=routes,
-        merchants={"default": Merchant(margin_bps=1500, exploration_budget_minor=2.0)},
+        merchants={"default": Merchant(margin_bps=9_000, exploration_budget_minor=2.0)},
         stream=stream or StreamSettings(),
     )
     write_settings(folder / "honour.toml", settings)
     port = _free_port()
-    # About forty payments for each card: half of them meet the limit.
-    callers = Callers(port, rate=rate, cards=max(5, round(rate * hold_s * 2 / 40)), seed=11)
+    # About eighteen payments for each card: a third of them meet the limit of twenty, the others keep outcomes flowing.
+    callers = Callers(port, rate=rate, cards=max(5, round(rate * hold_s * 2.5 / 18)), seed=11)
     return World(folder, settings, callers, port, hold_s, postgres=postgres, redis=redis)
 
 
