@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from select import select
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,6 +71,7 @@ HOSTILE: tuple[Any, ...] = (
     "NaN",
 )
 """Values that a field may be changed to."""
+_ANSWER_S = 0.05
 
 
 class Server:
@@ -107,6 +109,7 @@ class Fuzzer:
         self.statuses: Counter[str] = Counter()
         self.found: list[str] = []
         self.kinds: tuple[Callable[[], bytes], ...] = (
+            self._plain,
             self._changed,
             self._changed,
             self._card_number,
@@ -142,6 +145,8 @@ class Fuzzer:
                 at = self._dice.choice((len(sent), self._dice.randrange(len(sent) + 1)))
                 connection.sendall(sent[:at])
                 connection.sendall(sent[at:])
+                if select([connection], [], [], _ANSWER_S)[0]:  # The end of what is sent is the end of waiting: nothing is decided then.
+                    received += connection.recv(65_536)
                 connection.shutdown(socket.SHUT_WR)
                 while piece := connection.recv(65_536):
                     received += piece
@@ -159,6 +164,10 @@ class Fuzzer:
             record["payment"]["payment_id"] = f"pay_{self._letters()}"
             record["payment"]["attributes"] = {"shop": "a", "n": 3}
         return path, record
+
+    def _plain(self) -> bytes:
+        path, record = self._record()
+        return self._post(path, json.dumps(record).encode())
 
     def _changed(self) -> bytes:
         path, record = self._record()

@@ -20,7 +20,7 @@ from honour.records.payment import Payment
 from honour.release.bundle import Bundle
 from honour.release.compare import Comparison, compare
 from honour.release.store import BundleStore
-from honour.serving.challenger import main, would_have
+from honour.serving.challenger import answer, would_have
 from honour.serving.decider import Seen
 from honour.serving.frames import Begin, answer_in, framed
 from honour.serving.hot_path import Engine
@@ -82,9 +82,8 @@ def test_the_process_of_a_challenger_answers_each_question_with_what_it_would_ha
     engine.watch = seen.append
     _pay(engine, n=3, dice=random.Random(1))
     asked = [ask_about(one) for one in seen]
-    told = BytesIO(framed(Begin(engine.settings, str(tmp_path), bundle_id)) + b"".join(map(framed, asked)))
-    out = BytesIO()
-    main(told, out)
+    told, out = BytesIO(b"".join(map(framed, asked))), BytesIO()
+    answer(Begin(engine.settings, str(tmp_path), bundle_id), told, out)
     buffer = bytearray(out.getvalue())
     answers = [answer_in(buffer) for _ in range(4)]
     assert [getattr(one, "decision_id", None) for one in answers] == [None, *(one.decision_id for one in asked)]

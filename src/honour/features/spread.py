@@ -38,7 +38,7 @@ def quantile(counts: Sequence[tuple[int, int]], *, q: float, of: str) -> float |
     counts  (place, how many), places ascending, none of them empty
 
     >>> quantile([(4, 3), (6, 1)], q=0.5, of="latency_ms")
-    5.333333333333334
+    5.333333333333333
     """
     edges = EDGES[of]
     rank = q * sum(n for _, n in counts)

@@ -79,7 +79,7 @@ def share_interval(n_yes: int, n: int, *, error_rate: float) -> tuple[float, flo
 
     >>> low, high = share_interval(90, 100, error_rate=0.05)
     >>> round(low, 3), round(high, 3)
-    (0.785, 0.968)
+    (0.772, 0.971)
     """
     if not n:
         return 0.0, 1.0

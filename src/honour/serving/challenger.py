@@ -39,11 +39,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(told: BinaryIO, out: BinaryIO) -> None:
-    """Answer until the end of what is told."""
+    """The whole process: step behind everything else on the machine, for good, and answer until the end of what is told."""
     begin = read_sent(told)
-    if not isinstance(begin, Begin):
-        return
-    _stand_back(begin.settings.release.shadow_bytes_max)
+    if isinstance(begin, Begin):
+        _stand_back(begin.settings.release.shadow_bytes_max)
+        answer(begin, told, out)
+
+
+def answer(begin: Begin, told: BinaryIO, out: BinaryIO) -> None:
+    """Say that it has begun, then what the bundle would have done of each decision that is told."""
     bundle = BundleStore(Path(begin.folder)).load(begin.bundle_id)
     warm(bundle.retry_model, year=datetime.now(tz=UTC).year)
     _say(out, Begun())
