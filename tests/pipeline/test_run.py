@@ -11,6 +11,7 @@ from pipeline_shop import Cut, Shop
 
 from honour.errors import BadInput
 from honour.pipeline.folder import alone
+from honour.pipeline.handover import Handover
 from honour.pipeline.run import Ran
 from honour.release.bundle import load_bundle
 
@@ -84,3 +85,15 @@ def test_the_model_card_lies_in_the_bundle_and_names_its_lineage(finished: tuple
     assert ran.result.bundle_id is not None
     for told in (ran.result.bundle_id, training_set, ran.result.run, "route=", "network=visa", "## Limits", "calibration error"):
         assert told in card
+
+
+def test_the_challenger_goes_from_the_registry_into_shadow_and_becomes_the_champion(cut: Cut) -> None:
+    bundle_id = load_bundle(cut.folder / "bundle").bundle_id
+    handover = Handover(cut.shop.path, settings=cut.shop.settings)
+    told = handover.shadow(None, why="test")
+    assert (told.shadows, told.live) == ((bundle_id,), None)
+    assert [(one.bundle, one.aliases) for one in told.versions] == [(bundle_id, ("challenger",))]
+    told = handover.promote(None, why="test")
+    assert (told.shadows, told.live) == ((), bundle_id)
+    assert [(one.bundle, one.aliases) for one in told.versions] == [(bundle_id, ("champion",))]
+    assert load_bundle(cut.shop.path / "bundle").bundle_id == bundle_id
