@@ -12,7 +12,8 @@ import pytest
 from honour import loop
 from honour.arena.engine_policy import settings_of
 from honour.loop import DataDir
-from honour.pipeline.run import Ran, run_pipeline
+from honour.pipeline.result import Ran
+from honour.pipeline.run import run_pipeline
 from honour.records.attempt import Attempt
 from honour.records.event import AttemptReported
 from honour.records.gates import GateSettings

@@ -12,7 +12,7 @@ from pipeline_shop import Cut, Shop
 from honour.errors import BadInput
 from honour.pipeline.folder import alone
 from honour.pipeline.handover import Handover
-from honour.pipeline.run import Ran
+from honour.pipeline.result import Ran
 from honour.release.bundle import load_bundle
 
 pytestmark = pytest.mark.slow

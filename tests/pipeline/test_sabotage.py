@@ -15,7 +15,7 @@ from pipeline_shop import Cut, Shop
 
 from honour.approval.calibration import Platt
 from honour.approval.model import ApprovalModel
-from honour.pipeline.run import Ran
+from honour.pipeline.result import Ran
 from honour.records.attempt import Attempt
 from honour.records.event import ServedFeatures
 from honour.records.instant import to_us

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -91,18 +91,29 @@ class RunFolder:
 
     def log(self, **said: Any) -> None:
         """One line: when, which run, and what."""
-        line = {"at": datetime.now(tz=UTC), "run": self.run_id, **said}
-        with self._log.open("ab") as file:
-            file.write(msgspec.json.encode(line) + b"\n")
+        add_line(self._log, run=self.run_id, **said)
+
+
+def add_line(log: Path, **said: Any) -> None:
+    """One line at the end of the log of all runs, with the instant."""
+    with log.open("ab") as file:
+        file.write(msgspec.json.encode({"at": datetime.now(tz=UTC), **said}) + b"\n")
+
+
+def write_whole(path: Path, value: msgspec.Struct) -> None:
+    """A file as JSON, whole or not at all."""
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_bytes(msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2))
+    os.replace(beside, path)
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One run at a time in a data folder; BadInput when another is at work."""
+def alone(path: Path, *, command: Literal["run", "watch"] = "run") -> Iterator[None]:
+    """One `honour pipeline` of this name at a time in a data folder; BadInput when another is at work."""
     path.mkdir(parents=True, exist_ok=True)
-    with (path / ".lock").open("w") as file:
+    with (path / (".lock" if command == "run" else ".watch.lock")).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise BadInput(f"{path}: another `honour pipeline run` is at work here. Wait until it is done.") from None
+            raise BadInput(f"{path}: another `honour pipeline {command}` is at work here. Wait until it is done.") from None
         yield

@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -15,6 +14,7 @@ from honour.errors import BundleRefused
 from honour.features.catalogue import SCHEMA_ID
 from honour.loop import DataDir, Step
 from honour.pipeline.folder import Inputs, RunFolder, alone
+from honour.pipeline.result import Ran, Result
 from honour.pipeline.stages import STAGES, RegisterDone, TrainDone
 from honour.pipeline.work import BUNDLE, Work
 from honour.records.event import LoggedEvent
@@ -25,45 +25,22 @@ from honour.release.gate import GateResult, first_failed
 RESULT = "result.json"
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended.
-
-    status     registered: the bundle is the challenger; stopped: a gate failed
-    exit_code  0, or that of the first gate that failed
-    seconds    of each stage that this run did
-    """
-
-    run: str
-    status: Literal["registered", "stopped"]
-    exit_code: int
-    gates: tuple[GateResult, ...]
-    seconds: dict[str, float]
-    against: str | None
-    bundle_id: str | None = None
-    bundle: str | None = None
-    version: int | None = None
-
-
-class Ran(msgspec.Struct, frozen=True, kw_only=True):
-    """The result, and whether it was there before: then nothing was done."""
-
-    result: Result
-    was_there: bool
-
-
-def run_pipeline(data_dir: Path, *, settings: Settings, seed: int, threads: int, as_of_us: int | None, step: Step) -> Ran:
+def run_pipeline(
+    data_dir: Path, *, settings: Settings, seed: int, threads: int, as_of_us: int | None, step: Step, to_seq: int | None = None
+) -> Ran:
     """From the log of `data_dir` to a registered challenger, or to the gate that stopped it.
 
     The run is named by its inputs. One that ended is not done again, unless a gate stopped it against a champion that has changed
     since; one that was cut off goes on after its last whole stage.
 
     as_of_us  instant as of which the age of the data counts; None is now
+    to_seq    position in the log up to which events count; None is its end
     """
     root = data_dir / "pipeline"
     with alone(root):
         step("reading the log", 0, None)
         with DataDir(data_dir).log() as log:
-            events = list(log.read())
+            events = [logged for logged in log.read() if to_seq is None or logged.seq <= to_seq]
         champion, refused = _champion(data_dir)
         against = champion.bundle_id if champion is not None else None
         inputs = _inputs(events, settings=settings, seed=seed, as_of_us=as_of_us, against=against)

@@ -11,6 +11,7 @@ from honour.records.attempt import Code
 from honour.records.gates import GateSettings
 from honour.records.payment import Identifier
 from honour.records.release import RegistrySettings, ReleaseSettings
+from honour.records.retrain import RetrainSettings
 from honour.records.route import Merchant, Route
 from honour.records.training import TrainSettings
 
@@ -149,6 +150,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stream: StreamSettings = StreamSettings()
     train: TrainSettings = TrainSettings()
     gates: GateSettings = GateSettings()
+    retrain: RetrainSettings = RetrainSettings()
     registry: RegistrySettings = RegistrySettings()
     release: ReleaseSettings = ReleaseSettings()
     merchants: dict[str, Merchant] = {}

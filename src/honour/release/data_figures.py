@@ -37,7 +37,7 @@ def data_figures(rows: Rows, *, held: Split, quality: QualityReport, newest_us: 
         data_age_hours=max(0.0, (now_us - newest_us) / HOUR_US),
         silent_hours_share=_silent_share(quality),
         later_attempts=int(held.late.sum()),
-        drift=_drift(rows, segments=segments, held=held),
+        drift=mix_drift(rows, held=held),
         uncovered=_uncovered(segments, held=held),
         feature_auc=_feature_auc(rows, held=held),
     )
@@ -53,18 +53,36 @@ def population_stability_index(before: NDArray[np.float64], after: NDArray[np.fl
     return float(((b - a) * np.log(b / a)).sum())
 
 
+def mix_drift(rows: Rows, *, held: Split) -> dict[str, float]:
+    """Population stability index of later attempts against earlier ones, by segment and by amount."""
+    segments = {name: segment_names(name, rows.columns[name]) for name in SEGMENTS}
+    amounts = np.asarray(rows.columns["amount_minor"], dtype=np.float64)
+    compared = {**segments, "amount_minor": in_bins(amounts, before=amounts[held.early])}
+    return {name: _index_of(values, early=held.early, late=held.late) for name, values in compared.items()}
+
+
+def number_drift(before: Floats, after: Floats) -> float:
+    """Population stability index of numbers, in ten bins with as many of `before` in each; (n,) and (m,).
+
+    >>> number_drift(np.arange(100.0), np.arange(100.0))
+    0.0
+    """
+    values = np.concatenate([before, after])
+    early = np.arange(len(values)) < len(before)
+    return _index_of(in_bins(values, before=before), early=early, late=~early)
+
+
+def in_bins(values: Floats, *, before: Floats) -> NDArray[np.str_]:
+    """The bin of each value, (n,), by deciles of `before`."""
+    edges = np.unique(np.nanquantile(before, np.linspace(0, 1, N_BINS + 1)[1:-1])) if len(before) else np.empty(0)
+    return np.searchsorted(edges, values).astype(str)
+
+
 def _silent_share(quality: QualityReport) -> float:
     if quality.first_at is None or quality.last_at is None:
         return 1.0
     hours = max(1.0, (quality.last_at - quality.first_at).total_seconds() / 3600)
     return quality.silent_hours.n / hours
-
-
-def _drift(rows: Rows, *, segments: dict[str, NDArray[np.str_]], held: Split) -> dict[str, float]:
-    amounts = np.asarray(rows.columns["amount_minor"], dtype=np.float64)
-    edges = np.unique(np.nanquantile(amounts[held.early], np.linspace(0, 1, N_BINS + 1)[1:-1])) if held.early.any() else np.empty(0)
-    compared = {**segments, "amount_minor": np.searchsorted(edges, amounts).astype(str)}
-    return {name: _index_of(values, early=held.early, late=held.late) for name, values in compared.items()}
 
 
 def _index_of(values: NDArray[np.str_], *, early: Mask, late: Mask) -> float:
