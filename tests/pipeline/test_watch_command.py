@@ -62,5 +62,5 @@ def test_a_look_is_a_command_of_its_own_whose_answer_it_reads(cut: Cut) -> None:
     report = processes.jobs.look(cut.folder / "bundle")
     assert report is not None
     assert (report.n_later, report.past) == (0, ())
-    with pytest.raises(LogContractBroken, match="manifest.json"):
+    with pytest.raises(LogContractBroken, match=r"manifest\.json"):
         processes.jobs.look(cut.shop.path)
