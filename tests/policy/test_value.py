@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from honour.policy.value import cost_of, expected_value_minor
+from honour.policy.value import cost_of, expected_value_minor, p_break_even, rise_break_even
 from honour.records.payment import Card, Payment
 from honour.records.route import Authentication, Candidate, Merchant, Route, RouteCost
 
@@ -31,3 +33,27 @@ def test_authentication_and_borders_add_their_fees(
 def test_the_value_of_an_attempt_is_its_closed_form() -> None:
     value = expected_value_minor(0.5, amount_minor=10_000, terms=Merchant(margin_bps=2_000), cost=_cost("three_ds", "BR"))
     assert value == pytest.approx(0.5 * (2_000 - 150) - 12)
+
+
+FEES = st.floats(0.0, 500.0)
+
+
+@given(amount=st.integers(1, 100_000), margin=st.integers(0, 10_000), fees=st.tuples(FEES, FEES, FEES), bps=st.floats(0.0, 900.0))
+def test_above_the_break_even_an_attempt_is_worth_its_costs_and_below_it_is_not(
+    amount: int, margin: int, fees: tuple[float, float, float], bps: float
+) -> None:
+    cost = RouteCost(attempt_minor=fees[0], approval_minor=fees[1], decline_minor=fees[2], approval_bps=bps)
+    terms = Merchant(margin_bps=margin)
+    threshold = p_break_even(amount_minor=amount, terms=terms, cost=cost)
+    for p in (0.0, threshold - 1e-6, threshold + 1e-6, 1.0):
+        if 0.0 <= p <= 1.0 and p != threshold:
+            worth = expected_value_minor(p, amount_minor=amount, terms=terms, cost=cost)
+            assert (worth > 1e-9) <= (p > threshold)
+            assert (worth < -1e-9) <= (p < threshold or threshold == 1.0)
+
+
+def test_what_raises_the_probability_by_the_break_even_earns_just_what_it_costs() -> None:
+    cost, terms = RouteCost(attempt_minor=3.0, approval_bps=150.0, decline_minor=4.0), Merchant(margin_bps=2_000)
+    rise = rise_break_even(25.0, amount_minor=9_900, terms=terms, cost=cost)
+    plain, raised = (expected_value_minor(p, amount_minor=9_900, terms=terms, cost=cost) for p in (0.5, 0.5 + rise))
+    assert raised - plain == pytest.approx(25.0)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin  # type: ignore[import-untyped]  # scikit-learn ships no types
+from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]  # as above
 
+from honour.errors import CannotTrain
 from honour.features.catalogue import FEATURES, SCHEMA_ID
 from honour.features.encode import Encoder
 from honour.learning.dataset import Rows
@@ -18,6 +22,31 @@ PRIOR_ROWS = 20.0
 """A category's approval rate is pulled to the base rate as if by this many more rows."""
 ROWS_MIN = 10
 """Rarer categories count as never seen, so that a model learns what to make of them."""
+
+
+class AttemptEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn's classes are Any
+    """Raw features as a data frame to the matrix that every kind of model reads: a transformer for pipelines of scikit-learn.
+
+    encoding  "rates" for trees, "codes" for the others (`Kind.encoding`)
+    """
+
+    def __init__(self, *, encoding: Encoding = "rates") -> None:
+        self.encoding = encoding
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's names
+        """Learn a number for each category of a frame with a column for each feature, and answers (n,)."""
+        self.encoder_ = fit_encoder(_columns(X), approved=np.asarray(y, dtype=np.float64), encoding=self.encoding)
+        return self
+
+    def transform(self, X: Any) -> Matrix:  # noqa: N803 - as above
+        """(n, n_features) float32, NaN where not known; columns as `get_feature_names_out` says."""
+        check_is_fitted(self)
+        columns: Mapping[str, Any] = _columns(X)
+        return self.encoder_.encode_columns(columns)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002 - scikit-learn's signature
+        """Names of the columns of the matrix."""
+        return np.array([feature.name for feature in FEATURES], dtype=object)
 
 
 class Recipe(NamedTuple):
@@ -72,6 +101,18 @@ def fit_encoder(columns: dict[str, NDArray[Any]], *, approved: Labels, encoding:
         numbers = rate[often].tolist() if encoding == "rates" else range(len(often))
         categories[feature.name] = {str(values[at]): float(number) for at, number in zip(often, numbers, strict=True)}
     return Encoder(schema=SCHEMA_ID, categories=categories, unseen=base if encoding == "rates" else None, missing=tuple(missing))
+
+
+def _columns(frame: Any) -> dict[str, NDArray[Any]]:
+    """Columns of a data frame by feature: None for a category that is not known, NaN for a number."""
+    if absent := [feature.name for feature in FEATURES if feature.name not in frame]:
+        raise CannotTrain(f"data frame: column {absent[0]} is absent ({len(absent)} are). `honour features build` makes them all.")
+    return {
+        feature.name: np.array([None if value is None or value != value else value for value in frame[feature.name]], dtype=object)
+        if feature.kind == "category"
+        else np.asarray(frame[feature.name], dtype=np.float64)
+        for feature in FEATURES
+    }
 
 
 def fit(rows: Rows, *, recipe: Recipe, n_steps: int, told: Told) -> tuple[Estimator, Encoder]:

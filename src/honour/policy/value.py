@@ -18,8 +18,36 @@ def expected_value_minor(p_approve: float, *, amount_minor: int, terms: Merchant
     >>> expected_value_minor(0.9, amount_minor=1000, terms=terms, cost=RouteCost(attempt_minor=12))
     213.0
     """
-    margin = amount_minor * terms.margin_bps / 10_000 - cost.approval_minor - amount_minor * cost.approval_bps / 10_000
+    margin = _earned_minor(amount_minor, terms=terms, cost=cost)
     return p_approve * margin - cost.attempt_minor - (1.0 - p_approve) * cost.decline_minor
+
+
+def p_break_even(*, amount_minor: int, terms: Merchant, cost: RouteCost) -> float:
+    """The probability of approval from which on an attempt is worth its costs: where `expected_value_minor` is 0.
+
+    (attempt + decline) / (margin + decline), margin with the costs of approval taken off; 1 where no attempt is worth it.
+
+    >>> p_break_even(amount_minor=1000, terms=Merchant(margin_bps=2500), cost=RouteCost(attempt_minor=20, decline_minor=5))
+    0.09803921568627451
+    """
+    earned = _earned_minor(amount_minor, terms=terms, cost=cost) + cost.decline_minor
+    paid = cost.attempt_minor + cost.decline_minor
+    return min(1.0, paid / earned) if earned > 0.0 else 1.0
+
+
+def rise_break_even(cost_minor: float, *, amount_minor: int, terms: Merchant, cost: RouteCost) -> float:
+    """How much an authentication, or anything else that costs `cost_minor` more, must raise the probability of approval to be worth it.
+
+    >>> rise_break_even(10.0, amount_minor=1000, terms=Merchant(margin_bps=2500), cost=RouteCost())
+    0.04
+    """
+    earned = _earned_minor(amount_minor, terms=terms, cost=cost) + cost.decline_minor
+    return min(1.0, cost_minor / earned) if earned > 0.0 else 1.0
+
+
+def _earned_minor(amount_minor: int, *, terms: Merchant, cost: RouteCost) -> float:
+    """What an approval leaves, before what attempting costs."""
+    return amount_minor * terms.margin_bps / 10_000 - cost.approval_minor - amount_minor * cost.approval_bps / 10_000
 
 
 def cost_of(payment: Payment, *, candidate: Candidate, route: Route) -> RouteCost:
