@@ -10,6 +10,7 @@
     ├── UnknownReference     an outcome or dispute names a decision that is not in the log (HTTP 404)
     ├── Contradiction        a report contradicts one that stands (HTTP 409)
     ├── LogContractBroken    logged data cannot be what it claims to be (exit 1)
+    ├── BatchRefused         data are not what they are expected to be, and that is to refuse them (exit 1)
     ├── LakeBroken           a file of a lake is gone or not what its manifest says (exit 1)
     ├── CannotTrain          the data do not hold what a model needs (exit 1)
     ├── BundleRefused        a bundle is corrupt, foreign or no longer agrees with itself (exit 1)
@@ -106,6 +107,12 @@ class LogContractBroken(HonourError):
     """Logged data break a promise of the log, such as a propensity outside (0, 1]."""
 
     anchor = "log-contract-broken"
+
+
+class BatchRefused(HonourError):
+    """A batch breaks an expectation whose severity is `refuse`; nothing of the day that breaks it was taken in."""
+
+    anchor = "batch-refused"
 
 
 class LakeBroken(HonourError):

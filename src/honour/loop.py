@@ -18,6 +18,8 @@ from honour.approval.metric import Figure
 from honour.errors import BadInput, BadSettings
 from honour.evaluation.replay import PolicyReport, policy_names
 from honour.evaluation.replay import replay as replay_policies
+from honour.features.batch import BatchReport
+from honour.features.expectation import refusing
 from honour.features.quality import QualityReport, quality_text
 from honour.learning.judge import Judged, Judgement, judge
 from honour.learning.served import served_rows
@@ -27,6 +29,7 @@ from honour.records.instant import from_us, to_us
 from honour.records.route import Merchant, Route
 from honour.records.settings import DataSettings, Settings
 from honour.release.bundle import Bundle, load_bundle, write_bundle
+from honour.stores.checking import Reports, check_import, checking, expected_in, utc_now
 from honour.stores.fetched import fetched
 from honour.stores.opening import data_of, open_log
 from honour.stores.port import EventLog
@@ -103,6 +106,7 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     settings_written: str | None
     report_written: str | None
     quality: QualityReport
+    checked: BatchReport
 
     @property
     def quality_text(self) -> str:
@@ -114,10 +118,12 @@ def import_attempts(
     files: Sequence[str | Path], *, mapping: Path, data_dir: Path, since: datetime | None, until: datetime | None, dry_run: bool, step: Step
 ) -> ImportResult:
     """Past attempts into the log, once each; routes and fees into honour.toml, unless there is one."""
+    where, expected, now = DataDir(data_dir), expected_in(data_dir), utc_now()
     with fetched(files) as paths:
-        imported = read_attempts(paths, mapping, with_fees=True, step=step)
+        imported = read_attempts(paths, mapping, with_fees=True, step=step, refuse=refusing(expected))
     events = [pair for pair in imported.events if _within(pair[0], pair[1], since=since, until=until)]
-    where = DataDir(data_dir)
+    names = [Path(file).name for file in map(str, files)]
+    checked = check_import(imported, events, data_dir=data_dir, files=names, mapping=mapping.name, expected=expected, now=now)
     n_new, n_late, n_known, report, written = len(events), 0, 0, None, None
     if not dry_run:
         with where.log(read_only=False) as log:
@@ -129,7 +135,8 @@ def import_attempts(
             n_known = len(events) - n_new - n_late
         written = _write_settings(where, routes=imported.routes, merchants=imported.merchants)
         report = _write_report(where, imported.quality)
-        Quarantine(where.quarantine).put(imported.refusals, files=[Path(file).name for file in map(str, files)])
+        Quarantine(where.quarantine).put(imported.refusals, files=names)
+        Reports(data_dir).keep(checked)
     return ImportResult(
         n_logged=n_new,
         n_already_there=n_known,
@@ -138,28 +145,32 @@ def import_attempts(
         settings_written=written,
         report_written=report,
         quality=imported.quality,
+        checked=checked,
     )
 
 
 def fill_lake(data_dir: Path, *, lake: str | None = None, to_seq: int | None = None, step: Step) -> Landed:
-    """What the log has beyond the lake of its data folder, or another, day by day."""
+    """What the log has beyond the lake of its data folder, or another, day by day, held against what is expected of it."""
     from honour.stores.lake import Lake
     from honour.stores.landing import land_log
 
-    where = DataDir(data_dir)
-    with where.log() as log:
-        return land_log(Lake(lake or where.lake), log, to_seq=to_seq, step=step)
+    where, place = DataDir(data_dir), Lake(lake or DataDir(data_dir).lake)
+    with where.log() as log, checking(place, data_dir=data_dir, source="log") as check:
+        return land_log(place, log, to_seq=to_seq, step=step, check=check)
 
 
 def fill_lake_from(files: Sequence[str | Path], *, mapping: Path, data_dir: Path, lake: str | None, step: Step) -> Landed:
-    """Past attempts of files and tables straight into a lake of their own, past the log."""
+    """Past attempts of files and tables straight into a lake of their own, past the log; rows that are refused into quarantine."""
     from honour.stores.lake import Lake
     from honour.stores.landing import land_events
 
+    where, place = DataDir(data_dir), Lake(lake or DataDir(data_dir).lake)
+    names = [Path(file).name for file in map(str, files)]
     with fetched(files) as paths:
-        imported = read_attempts(paths, mapping, step=step)
-    place = Lake(lake or DataDir(data_dir).lake)
-    return land_events(place, imported.events, n_refused=sum(one.n for one in imported.quality.refused), step=step)
+        imported = read_attempts(paths, mapping, step=step, refuse=refusing(expected_in(data_dir)))
+    Quarantine(where.quarantine).put(imported.refusals, files=names, lake=place.place)
+    with checking(place, data_dir=data_dir, source="lake", files=names, mapping=mapping.name, found=imported.found) as check:
+        return land_events(place, imported.events, n_refused=len(imported.refusals), step=step, check=check)
 
 
 def build_features(

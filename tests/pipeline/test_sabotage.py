@@ -18,9 +18,10 @@ from honour.approval.model import ApprovalModel
 from honour.pipeline.result import Ran
 from honour.records.attempt import Attempt
 from honour.records.event import ServedFeatures
+from honour.records.expectation import Expectation, QualitySettings
 from honour.records.instant import to_us
 from honour.release import model_figures
-from honour.release.gate import DATA_GATES, MODEL_GATES
+from honour.release.gate import DATA_GATES, EXPECTATIONS_GATE, MODEL_GATES
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +34,19 @@ def _failed(ran: Ran) -> list[str]:
 
 def test_a_clean_run_passes_every_gate_and_is_the_challenger(finished: tuple[Shop, Ran]) -> None:
     _, ran = finished
-    assert [gate.name for gate in ran.result.gates] == [gate.name for gate in (*DATA_GATES, *MODEL_GATES)]
+    assert [gate.name for gate in ran.result.gates] == [gate.name for gate in (EXPECTATIONS_GATE, *DATA_GATES, *MODEL_GATES)]
     assert _failed(ran) == []
     assert (ran.result.status, ran.result.exit_code, ran.result.version) == ("registered", 0, 1)
+
+
+def test_data_that_are_not_as_expected_are_stopped_before_anything_is_computed(cut: Cut) -> None:
+    expected = Expectation(name="issuer_given", kind="nulls", column="mcc", severity="refuse")
+    settings = msgspec.structs.replace(cut.shop.settings, quality=QualitySettings(expectations=(expected,)))
+    ran = cut.shop.run(settings=settings)
+    assert _failed(ran) == ["expectations"]
+    assert ran.result.exit_code == 9
+    assert "without mcc" in ran.result.gates[0].found
+    assert set(ran.result.seconds) == {"quality"}
 
 
 def test_a_leaked_label_is_stopped_before_anything_is_trained(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_a_replay_with_a_mended_mapping_logs_what_can_be_used_as_learned_now_and
         before = log.last_arrived_us
     assert honour("quality", "quarantine", "replay", "--mapping", str(mapping), "--data", str(data)) == {
         "n_logged": 1,
+        "n_landed": 0,
         "n_already_there": 0,
         "n_left": 1,
     }
@@ -72,3 +73,21 @@ def test_a_replay_with_the_mapping_that_refused_changes_nothing(data: Path) -> N
     replayed = honour("quality", "quarantine", "replay", "--mapping", str(data.parent / "mapping.toml"), "--data", str(data))
     assert (replayed["n_logged"], replayed["n_left"]) == (0, 2)
     assert honour("quality", "quarantine", "list", "--data", str(data)) == listed
+
+
+def test_rows_refused_on_their_way_into_a_lake_are_replayed_into_that_lake_once(tmp_path: Path) -> None:
+    file, mapping = write(tmp_path, rows=(*ROWS, ODD))
+    data, lake = str(tmp_path / "data"), str(tmp_path / "past")
+    for _ in range(2):
+        honour("lake", "build", str(file), "--mapping", str(mapping), "--lake", lake, "--data", data)
+    (batch,) = honour("quality", "quarantine", "list", "--data", data)
+    assert (batch["lake"], [row["cells"]["id"] for row in batch["rows"]]) == (lake, ["a4"])
+    kept = {path: path.read_bytes() for path in (tmp_path / "data" / "quarantine").iterdir()}
+    mapping.write_text(MENDED, encoding="utf-8")
+    replayed = {"n_logged": 0, "n_landed": 1, "n_already_there": 0, "n_left": 0}
+    assert honour("quality", "quarantine", "replay", "--mapping", str(mapping), "--data", data) == replayed
+    for path, content in kept.items():  # As if the process had been killed before it let the rows go.
+        path.write_bytes(content)
+    assert honour("quality", "quarantine", "replay", "--mapping", str(mapping), "--data", data)["n_landed"] == 0
+    days = honour("lake", "show", "--lake", lake)["partitions"]
+    assert [day["n_rows"] for day in days] == [3, 1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from honour.cli import show
+from honour.cli.quality import say_broken
 from honour.errors import BadInput
 
 DATA = typer.Option(Path("honour-data"), "--data", help="Data folder; made when it is not there.")
@@ -54,6 +55,7 @@ def import_(
         show.as_json(result)
         return
     show.out(result.quality_text)
+    say_broken(result.checked)
     show.out(f"{result.n_logged} events {'would be ' if dry_run else ''}added to the log, {result.n_already_there} were there already.")
     if result.settings_written:
         show.out(f"Wrote {result.settings_written} with {result.n_routes} routes.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 
 from honour.cli import show
+from honour.cli.quality import say_broken_since
 from honour.errors import BadInput
 
 DATA = typer.Option(Path("honour-data"), "--data", help="Data folder.")
@@ -42,6 +44,7 @@ def lake_build(
     """
     from honour import loop  # Training libraries; serving does without them.
 
+    since = datetime.now(UTC)
     with show.progress() as step:
         if files:
             if mapping is None:
@@ -55,8 +58,9 @@ def lake_build(
         show.as_json(built)
         return
     late = f", {built.n_late} older than its end left out" if built.n_late else ""
-    refused = f", {built.n_refused} rows refused" if built.n_refused else ""
+    refused = f", {built.n_refused} rows refused and in quarantine" if built.n_refused else ""
     show.out(f"{built.n_new} attempts taken in{late}{refused}; {built.n_rows} on {built.n_days} days in {built.lake}.")
+    say_broken_since(data, since)
 
 
 @app.command("show")

@@ -16,6 +16,7 @@ from honour.cli.access import check_keys, with_tls_files
 from honour.cli.code_map import with_code_maps
 from honour.errors import BadSettings
 from honour.features.catalogue import OWN_FILES
+from honour.features.expectation import expected_of
 from honour.records.domain import COUNTRIES, CURRENCIES
 from honour.records.route import Merchant
 from honour.records.settings import Settings
@@ -152,6 +153,7 @@ def _check_references(settings: Settings, where: str) -> None:
             if currency not in CURRENCIES:
                 raise BadSettings(f"{where}: routes[{index}].currencies: {currency!r} is no ISO 4217 currency.")
         _check_country(route.country, f"{where}: routes[{index}].country")
+    expected_of(settings.quality.expectations, where=f"{where}: quality.expectations")
     _check_log(settings, where)
     _check_webhook(settings, where)
     check_keys(settings, where)

@@ -39,6 +39,7 @@ class Found:
     n_repeated    rows equal to an earlier one, id included; left out
     n_identical   rows equal to an earlier one in everything but their id; kept
     n_twofold     local times that come twice when clocks go back, taken as the earlier
+    columns       of each file, by name and kind of what its first rows hold: number, text, instant, truth, empty
     kept          attempts by id and whether their answer is not known
     """
 
@@ -49,6 +50,7 @@ class Found:
     n_twofold: int = 0
     n_unmatched_disputes: int = 0
     refusals: list[Refusal] = field(default_factory=list)
+    columns: list[dict[str, str]] = field(default_factory=list)
     empty_cells: dict[str, int] = field(default_factory=dict)
     kept: dict[tuple[str, bool], Attempt] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)

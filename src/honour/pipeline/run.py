@@ -123,7 +123,15 @@ def _inputs(events: Sequence[LoggedEvent], *, settings: Settings, seed: int, as_
     digest, encoder = hashlib.sha256(), msgspec.json.Encoder(order="deterministic")
     for logged in events:
         digest.update(encoder.encode(logged))
-    shaping = (settings.train, settings.gates, settings.routes, settings.merchants, settings.policy.fallback_order, settings.registry)
+    shaping = (
+        settings.train,
+        settings.quality,
+        settings.gates,
+        settings.routes,
+        settings.merchants,
+        settings.policy.fallback_order,
+        settings.registry,
+    )
     return Inputs(
         log=f"sha256:{digest.hexdigest()}",
         n_events=len(events),

@@ -13,6 +13,7 @@ import msgspec
 
 from honour.approval.card import Training
 from honour.errors import CannotTrain
+from honour.features.batch import BatchReport
 from honour.features.quality import Found, QualityReport, quality_of
 from honour.learning.judge import Judgement
 from honour.learning.served import ServedRow, served_rows
@@ -24,7 +25,7 @@ from honour.pipeline.work import Work
 from honour.registry.tracking import Entry, Registry, Version
 from honour.release.bundle import load_bundle, write_bundle
 from honour.release.data_figures import data_figures
-from honour.release.gate import DataFigures, GateResult, ModelFigures, judge_data, judge_model
+from honour.release.gate import EXPECTATIONS_GATE, DataFigures, GateResult, ModelFigures, judge_data, judge_model
 from honour.release.model_card import Lineage, card_text
 from honour.release.model_figures import Judged, judgement_of, model_figures
 from honour.release.value import ValueGain, probabilities_by_route, replay_rows, same_form, value_gain
@@ -35,10 +36,12 @@ CARD, RELIABILITY = "model-card.md", "reliability.png"
 
 
 class QualityDone(msgspec.Struct, frozen=True, kw_only=True):
-    """The data-quality report of the log, and the instant of its newest answer."""
+    """The data-quality report of the log, the instant of its newest answer, and its last days held against what is expected of them."""
 
     report: QualityReport
     newest_us: int
+    checked: BatchReport
+    gates: tuple[GateResult, ...]
 
 
 class FeaturesDone(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +85,15 @@ class Stage(NamedTuple):
 
 
 def quality(work: Work) -> QualityDone:
-    """What the log is like; refuses nothing."""
+    """What the log is like, and whether its last days, as many as are judged on, are as expected."""
     attempts, newest_us = attempts_of(work.events)
-    return QualityDone(report=quality_of(attempts, found=Found(n_rows=len(attempts))), newest_us=newest_us)
+    checked = work.check_days()
+    return QualityDone(
+        report=quality_of(attempts, found=Found(n_rows=len(attempts))),
+        newest_us=newest_us,
+        checked=checked,
+        gates=(EXPECTATIONS_GATE.judge(checked, limits=work.settings.gates),),
+    )
 
 
 def features(work: Work) -> FeaturesDone:

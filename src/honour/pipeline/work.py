@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,19 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]  # as above
 from honour.approval.calibration import Calibrator
 from honour.approval.card import JudgedModel
 from honour.approval.model import ApprovalModel
+from honour.features.batch import BatchReport
 from honour.features.encode import Encoder
+from honour.features.expectation import expected_of
+from honour.features.from_log import LogReader
 from honour.learning.dataset import DAY_US, Rows, rows_of
 from honour.learning.split import Split, split_at
 from honour.loop import Step, build_features
 from honour.pipeline.folder import RunFolder
 from honour.records.event import LoggedEvent
+from honour.records.instant import from_us
 from honour.records.settings import Settings
 from honour.release.bundle import Bundle
+from honour.stores.checking import looked_back, tallies_in
 from honour.stores.training import TrainingSet
 
 TABLE, BUNDLE = "training.parquet", "bundle"
@@ -79,6 +85,17 @@ class Work:
     def holdout_days(self) -> float:
         """The length of what is kept aside, days."""
         return (int(self.rows.at_us.max()) + 1 - self.held.from_us) / DAY_US
+
+    def check_days(self) -> BatchReport:
+        """The last days of the log, as many as are held out, against what is expected of them."""
+        reader = LogReader()
+        for logged in self.events:
+            reader.read(logged)
+        routes = [route.id for route in self.settings.routes]
+        expected = expected_of(self.settings.quality.expectations, routes=routes)
+        n_days = math.ceil(self.settings.gates.holdout_days)
+        now = from_us(self.now_us)
+        return looked_back(tallies_in(reader.take(), expected=expected), expected=expected, n_days=n_days, now=now).report("log", now=now)
 
     def build_table(self) -> TrainingSet:
         """Build the training set of the run's events."""

@@ -8,6 +8,7 @@ import msgspec
 
 from honour.records.api_key import ApiKey
 from honour.records.attempt import Code
+from honour.records.expectation import QualitySettings
 from honour.records.gates import GateSettings
 from honour.records.payment import Identifier
 from honour.records.release import RegistrySettings, ReleaseSettings
@@ -151,6 +152,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     train: TrainSettings = TrainSettings()
     gates: GateSettings = GateSettings()
     retrain: RetrainSettings = RetrainSettings()
+    quality: QualitySettings = QualitySettings()
     registry: RegistrySettings = RegistrySettings()
     release: ReleaseSettings = ReleaseSettings()
     merchants: dict[str, Merchant] = {}

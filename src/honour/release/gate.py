@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from honour.approval.metric import Figure
+from honour.features.batch import BatchReport
 from honour.records.gates import GateSettings
 
 PARITY_MAX = 1e-5
@@ -192,6 +193,21 @@ def _apart(figures: ModelFigures) -> Found:
 def _said(figure: Figure) -> str:
     return f"{figure.value:.4f} [{figure.low:.4f}, {figure.high:.4f}]"
 
+
+def _refusals(report: BatchReport) -> Found:
+    broken = report.broken("refuse")
+    return Found(float(len(broken)), "; ".join(f"{one.name}: {one.found}" for one in broken) or "all of severity refuse hold")
+
+
+EXPECTATIONS_GATE: Gate[BatchReport] = Gate(
+    "expectations",
+    9,
+    "expectations of severity refuse that the last days break",
+    _refusals,
+    lambda _limits: 0.0,
+    "`honour quality report`",
+)
+"""Before anything else, on the last days of the log."""
 
 DATA_GATES: tuple[Gate[DataFigures], ...] = (
     Gate(

@@ -20,6 +20,8 @@ Reader = Callable[[Cells], Any]
 """A row's value for one field; None when its cell is empty."""
 
 SHOWN = 40
+KINDS_BY = 1_000
+"""Rows that say of what kind a column is."""
 _NOISE = Decimal("0.000001")  # Of binary fractions: 19.99 may come as 19.989999999999998.
 
 
@@ -51,6 +53,42 @@ def reader_of(name: str, field: Field, *, columns: Sequence[str], settings: File
         return lambda cells: text_of(cells[place])
     comma = settings.decimal == "," and kind is not None
     return lambda cells: _number(cells[place], comma=comma)
+
+
+class Kinds:
+    """What the cells of each column are, by its first rows: number, instant, truth, text, or empty. Mixed is text."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._kinds: list[set[str]] = [set() for _ in columns]
+        self._left = KINDS_BY
+
+    def look(self, cells: Cells) -> None:
+        """Take a row into account, if it is among the first."""
+        if self._left:
+            self._left -= 1
+            for kinds, cell in zip(self._kinds, cells, strict=True):
+                if (kind := _kind_of(cell)) is not None:
+                    kinds.add(kind)
+
+    def named(self) -> dict[str, str]:
+        """Kinds by column."""
+        told = (kinds.pop() if len(kinds) == 1 else "text" if kinds else "empty" for kinds in map(set, self._kinds))
+        return dict(zip(self._columns, told, strict=True))
+
+
+def _kind_of(cell: Any) -> str | None:
+    if isinstance(cell, str):
+        if not (cell := cell.strip()):
+            return None
+        try:
+            float(cell)
+        except ValueError:
+            return "text"
+        return "number"
+    if cell is None or cell != cell:
+        return None
+    return "truth" if isinstance(cell, bool) else "instant" if isinstance(cell, datetime) else "number"
 
 
 def text_of(cell: Any) -> str | None:

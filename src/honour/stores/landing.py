@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,6 +14,16 @@ from honour.stores.lake import DAY_US, Lake, Manifest
 from honour.stores.port import EventLog
 
 Step = Callable[[str, int, int | None], None]
+
+
+class Checks(Protocol):
+    """Who looks at a day before it is taken in."""
+
+    def day(self, attempts: Any, *, goes_on: bool) -> None:
+        """Attempts of one day; raises BatchRefused when it may not come in. `goes_on`: a later day follows."""
+        ...
+
+
 _EVERY = 5_000
 
 
@@ -32,8 +43,8 @@ class Landed(msgspec.Struct, frozen=True, kw_only=True):
     after_seq: int
 
 
-def land_log(lake: Lake, log: EventLog, *, step: Step, to_seq: int | None = None) -> Landed:
-    """Take in what the log has beyond the lake, each day as soon as it is complete.
+def land_log(lake: Lake, log: EventLog, *, step: Step, to_seq: int | None = None, check: Checks | None = None) -> Landed:
+    """Take in what the log has beyond the lake, each day as soon as it is complete, and looked at by `check`.
 
     to_seq  go no further than this event; absent, to the end of the log
     """
@@ -47,11 +58,11 @@ def land_log(lake: Lake, log: EventLog, *, step: Step, to_seq: int | None = None
         before = known.n_rows
         reader = LogReader(lambda decision_id: log.find(f"decision:{decision_id}"))
         events = (logged for logged in log.read(after_seq=known.after_seq) if to_seq is None or logged.seq <= to_seq)
-        known = _land(lake, known, events, reader=reader, step=step, n_events=(to_seq or log.last_seq) - known.after_seq)
+        known = _land(lake, known, events, reader=reader, step=step, n_events=(to_seq or log.last_seq) - known.after_seq, check=check)
         return _landed(lake, known, n_new=known.n_rows - before)
 
 
-def land_events(lake: Lake, events: Sequence[tuple[Event, int]], *, n_refused: int = 0, step: Step) -> Landed:
+def land_events(lake: Lake, events: Sequence[tuple[Event, int]], *, n_refused: int = 0, step: Step, check: Checks | None = None) -> Landed:
     """Take in past attempts, in the order of their answers, after what the lake has.
 
     events  with the instants of their answers; those older than the lake's end would count as learned now, so they are left out
@@ -76,7 +87,7 @@ def land_events(lake: Lake, events: Sequence[tuple[Event, int]], *, n_refused: i
                 seq += 1
                 yield LoggedEvent(seq=seq, arrived_us=arrived_us, event=event)
 
-        known = _land(lake, known, following(), reader=LogReader(), step=step, n_events=len(events))
+        known = _land(lake, known, following(), reader=LogReader(), step=step, n_events=len(events), check=check)
         return _landed(lake, known, n_new=known.n_rows - before, n_late=n_late, n_refused=n_refused)
 
 
@@ -92,15 +103,30 @@ def _landed(lake: Lake, known: Manifest, *, n_new: int, n_late: int = 0, n_refus
     )
 
 
-def _land(lake: Lake, known: Manifest, events: Iterable[LoggedEvent], *, reader: LogReader, step: Step, n_events: int | None) -> Manifest:
+def _land(
+    lake: Lake,
+    known: Manifest,
+    events: Iterable[LoggedEvent],
+    *,
+    reader: LogReader,
+    step: Step,
+    n_events: int | None,
+    check: Checks | None,
+) -> Manifest:
+    def taken(*, goes_on: bool) -> Any:
+        attempts = reader.take()
+        if check is not None and len(attempts):
+            check.day(attempts, goes_on=goes_on)
+        return attempts
+
     day, seq = None, known.after_seq
     for n_read, logged in enumerate(events, start=1):
         if n_read % _EVERY == 0:
             step("filling the lake", n_read, n_events)
         if logged.arrived_us // DAY_US != day:
             if len(reader):
-                known = lake.land(reader.take(), known, after_seq=seq)
+                known = lake.land(taken(goes_on=True), known, after_seq=seq)
             day = logged.arrived_us // DAY_US
         reader.read(logged)
         seq = logged.seq
-    return lake.land(reader.take(), known, after_seq=seq)
+    return lake.land(taken(goes_on=False), known, after_seq=seq)

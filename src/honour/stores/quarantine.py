@@ -1,7 +1,7 @@
-"""Quarantine: rows that an import refused, each with its reason, until they are replayed.
+"""Quarantine: rows of files that were refused on their way into the log or a lake, each with its reason, until they are replayed.
 
-One file of JSON lines for each import that refused some, `quarantine/<hash of its content>.ndjson` in the data folder: importing the
-same file again adds nothing. A row with a card number is listed without its cells, and cannot be replayed.
+One file of JSON lines for each batch that had some, `quarantine/<hash of its content>.ndjson` in the data folder: reading the same
+file again adds nothing. A row with a card number is listed without its cells, and cannot be replayed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import msgspec
 
 from honour.errors import MappingBroken
 from honour.features.quality import Refusal
+from honour.records.event import AttemptReported, Event
 from honour.stores.port import EventLog
-from honour.stores.tabular import read_attempts
+from honour.stores.tabular import Refuse, read_attempts
 
 _HASH = 16
 
@@ -37,10 +38,14 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of one import that are in quarantine."""
+    """Rows of one batch that are in quarantine.
+
+    lake  place of the lake that they were to go into; None for the event log
+    """
 
     batch: str
     files: tuple[str, ...]
+    lake: str | None = None
     rows: tuple[Quarantined, ...]
 
 
@@ -50,13 +55,14 @@ class Quarantine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, refusals: Sequence[Refusal], *, files: Sequence[str]) -> str | None:
-        """Keep refused rows; the name of their batch, or None when there are none."""
+    def put(self, refusals: Sequence[Refusal], *, files: Sequence[str], lake: str | None = None) -> str | None:
+        """Keep refused rows; the name of their batch, or None when there are none. `lake` as in `Batch`."""
         if not refusals:
             return None
         rows = tuple(Quarantined(row=one.row, reason=one.reason, cells=one.cells) for one in refusals)
-        name = hashlib.sha256(msgspec.json.encode(rows)).hexdigest()[:_HASH]
-        self._write(Batch(batch=name, files=tuple(files), rows=rows))
+        place = lake if lake is None or "://" in lake else str(Path(lake).resolve())  # Replays are told from anywhere.
+        name = hashlib.sha256(msgspec.json.encode(rows if place is None else (place, rows))).hexdigest()[:_HASH]
+        self._write(Batch(batch=name, files=tuple(files), lake=place, rows=rows))
         return name
 
     def batches(self) -> list[Batch]:
@@ -86,22 +92,26 @@ class Quarantine:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(batch.batch)
         beside = path.with_suffix(".part")
-        head = msgspec.json.encode({"batch": batch.batch, "files": batch.files})
+        head = msgspec.json.encode({"batch": batch.batch, "files": batch.files, "lake": batch.lake})
         beside.write_bytes(b"\n".join([head, *map(msgspec.json.encode, batch.rows)]) + b"\n")
         os.replace(beside, path)
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """n_left: rows that stay in quarantine, refused again or not kept."""
+    """n_logged, n_landed: attempts that went into the log and into lakes; n_left: rows that stay, refused again or not kept."""
 
     n_logged: int
+    n_landed: int
     n_already_there: int
     n_left: int
 
 
-def replay(quarantine: Quarantine, log: EventLog, mapping: Path) -> Replayed:
-    """Read rows in quarantine once more; what can be used goes into the log as learned now."""
-    n_logged = n_known = n_left = 0
+def replay(quarantine: Quarantine, log: EventLog, mapping: Path, *, refuse: Refuse | None = None) -> Replayed:
+    """Read rows in quarantine once more; what can be used goes where it was to go, the log or a lake, as learned now.
+
+    refuse  as of `read_attempts`
+    """
+    n_logged = n_landed = n_known = n_left = 0
     with TemporaryDirectory() as folder:
         for batch in quarantine.batches():
             path = Path(folder) / f"{batch.batch}.ndjson"
@@ -109,15 +119,36 @@ def replay(quarantine: Quarantine, log: EventLog, mapping: Path) -> Replayed:
                 n_left += len(batch.rows)
                 continue
             try:
-                imported = read_attempts([path], mapping)
+                imported = read_attempts([path], mapping, refuse=refuse)
             except MappingBroken:  # It fits no row of this batch, or columns of another file.
                 n_left += len(batch.rows)
                 continue
-            now_us = max(time.time_ns() // 1_000, log.last_arrived_us)
-            n_new = log.append_many([(event, now_us) for event, _ in imported.events])
-            n_logged, n_known = n_logged + n_new, n_known + len(imported.events) - n_new
+            now_us = time.time_ns() // 1_000
+            events = [event for event, _ in imported.events]
+            if batch.lake is not None:
+                n_new = _land(batch.lake, events, now_us=now_us)
+                n_landed += n_new
+            else:
+                n_new = log.append_many([(event, max(now_us, log.last_arrived_us)) for event in events])
+                n_logged += n_new
+            n_known += len(events) - n_new
             n_left += quarantine.leave(batch, imported.refusals)
-    return Replayed(n_logged=n_logged, n_already_there=n_known, n_left=n_left)
+    return Replayed(n_logged=n_logged, n_landed=n_landed, n_already_there=n_known, n_left=n_left)
+
+
+def _land(place: str, events: Sequence[Event], *, now_us: int) -> int:
+    """Attempts into a lake that are not there yet, after everything that is; how many were new."""
+    from honour.stores.lake import Lake  # Needs Arrow, which an import into the log does without.
+    from honour.stores.landing import land_events
+
+    lake = Lake(place)
+    known = lake.manifest()
+    there: set[str] = set()
+    for part in known.partitions if known is not None else ():
+        there.update(lake.read_part(part, columns=["attempt_id"])["attempt_id"].to_pylist())
+    new = [event for event in events if isinstance(event, AttemptReported) and event.attempt.attempt_id not in there]
+    newest = lake.read_part(known.last_day, columns=["arrived_us"])["arrived_us"][-1].as_py() if known and known.last_day else 0
+    return land_events(lake, [(event, max(now_us, newest)) for event in new], step=lambda *_: None).n_new
 
 
 def _write_rows(batch: Batch, path: Path) -> int:
@@ -131,4 +162,4 @@ def _read(path: Path) -> Batch:
     head, *lines = path.read_bytes().splitlines()
     said = msgspec.json.decode(head)
     rows = tuple(msgspec.json.decode(line, type=Quarantined) for line in lines)
-    return Batch(batch=said["batch"], files=tuple(said["files"]), rows=rows)
+    return Batch(batch=said["batch"], files=tuple(said["files"]), lake=said.get("lake"), rows=rows)

@@ -19,12 +19,13 @@ from honour.records.event import AttemptReported, Event
 from honour.records.instant import EPOCH, to_us
 from honour.records.route import Merchant, Route
 from honour.stores.beside import Disputes, disputes_of, routes_of
-from honour.stores.cells import Instants, Reader, Unusable, reader_of, text_of
+from honour.stores.cells import Instants, Kinds, Reader, Unusable, reader_of, text_of
 from honour.stores.cells import minor_units as _minor_units
 from honour.stores.mapping import NEEDED, Field, Mapping, check_columns, field_types, load_mapping
 from honour.stores.table import Cells, Table, read_table
 
 Step = Callable[[str, int, int | None], None]
+Refuse = Callable[[Attempt], str | None]
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")  # An id made of letters is never taken for a card number.
 _AHEAD_MAX = timedelta(days=1)
 
@@ -35,6 +36,7 @@ class Imported(NamedTuple):
     events     with arrival times, in the order in which they arrived
     routes     the routes taken, with what they charge; merchants: terms of the merchants seen
     refusals   rows left out, with their reasons
+    found      what reading came across, counted
     """
 
     events: list[tuple[Event, int]]
@@ -42,6 +44,7 @@ class Imported(NamedTuple):
     merchants: dict[str, Merchant]
     quality: QualityReport
     refusals: tuple[Refusal, ...]
+    found: Found
 
 
 class _Read(NamedTuple):
@@ -50,19 +53,27 @@ class _Read(NamedTuple):
 
 
 def read_attempts(
-    paths: Sequence[Path], mapping_path: Path, *, with_fees: bool = False, now: datetime | None = None, step: Step | None = None
+    paths: Sequence[Path],
+    mapping_path: Path,
+    *,
+    with_fees: bool = False,
+    now: datetime | None = None,
+    step: Step | None = None,
+    refuse: Refuse | None = None,
 ) -> Imported:
     """Attempts of the files in order of time, and what is wrong with them.
 
     with_fees  also read the fee and dispute files that the mapping names, beside the first file
     now        later attempts cannot have happened; absent, the clock
+    refuse     why an attempt is left out although it can be read, or None
 
     A row that cannot be used is left out and stands in the report with its reason; a column that is not there is an error.
     Disputes come without instants: they arrive when the last attempt of the files did.
     """
     mapping = load_mapping(mapping_path)
     found = Found()
-    reads = [read for path in paths for read in _reads(path, mapping, found, name=len(paths) > 1, now=now or datetime.now(UTC), step=step)]
+    reading = _Reading(mapping, found, latest=(now or datetime.now(UTC)) + _AHEAD_MAX, names_files=len(paths) > 1, refuse=refuse, step=step)
+    reads = [read for path in paths for read in reading.file(path)]
     if not reads and found.refusals and found.n_by_mapping == len(found.refusals):
         first = found.refusals[0]
         raise MappingBroken(f"{mapping_path}: none of {found.n_rows} rows can be used; row {first.row}: {first.reason}.")
@@ -81,42 +92,59 @@ def read_attempts(
         merchants={attempt.payment.merchant_id: mapping.merchant for attempt in attempts},
         quality=quality_of(attempts, found=found, n_disputes=len(disputes.events)),
         refusals=tuple(found.refusals),
+        found=found,
     )
 
 
-def _reads(path: Path, mapping: Mapping, found: Found, *, name: bool, now: datetime, step: Step | None) -> Iterator[_Read]:
-    table = read_table(path, delimiter=mapping.file.delimiter, encoding=mapping.file.encoding)
-    check_columns(mapping, table.columns, path=path)
-    rows = _Rows(table, mapping, latest=now + _AHEAD_MAX)
-    kept = found.kept
-    empty = [0] * len(table.columns)
-    for place in table.rows:
-        found.n_rows += 1
-        if step is not None and found.n_rows % 5_000 == 0:
-            step("reading rows", found.n_rows, None)
-        where = f"{path.name}:{place.row}" if name else str(place.row)
-        try:
-            if isinstance(place.cells, str):
-                raise Unusable(place.cells)
-            for at, cell in enumerate(place.cells):
-                empty[at] += cell is None or cell == ""
-            attempt = rows.attempt(place.cells)
-            key = (attempt.attempt_id, attempt.status == "unknown")
-            if (stands := kept.get(key)) is not None and stands != attempt:
-                raise Unusable("its attempt_id is that of an earlier row with other content")
-        except Unusable as unusable:
-            kept_cells = None if isinstance(place.cells, str) or rows.holds_card_number(place.cells) else rows.named(place.cells)
-            found.refuse(unusable.why, row=where, cells=kept_cells, by_mapping=unusable.by_mapping)
-            continue
-        if stands is not None:
-            found.n_repeated += 1
-            continue
-        kept[key] = attempt
-        found.see(hash(rows.without_id(place.cells)))
-        yield _Read(attempt, rows.same(place.cells))
-    found.n_twofold += rows.instants.n_twofold
-    for column, n in zip(table.columns, empty, strict=True):
-        found.empty_cells[column] = found.empty_cells.get(column, 0) + n
+class _Reading(NamedTuple):
+    """Files one after the other, what they hold counted in `found`."""
+
+    mapping: Mapping
+    found: Found
+    latest: datetime
+    names_files: bool
+    refuse: Refuse | None
+    step: Step | None
+
+    def file(self, path: Path) -> Iterator[_Read]:
+        """Attempts of one file."""
+        found = self.found
+        table = read_table(path, delimiter=self.mapping.file.delimiter, encoding=self.mapping.file.encoding)
+        check_columns(self.mapping, table.columns, path=path)
+        rows = _Rows(table, self.mapping, latest=self.latest)
+        kept, kinds = found.kept, Kinds(table.columns)
+        empty = [0] * len(table.columns)
+        for place in table.rows:
+            found.n_rows += 1
+            if self.step is not None and found.n_rows % 5_000 == 0:
+                self.step("reading rows", found.n_rows, None)
+            where = f"{path.name}:{place.row}" if self.names_files else str(place.row)
+            try:
+                if isinstance(place.cells, str):
+                    raise Unusable(place.cells)
+                kinds.look(place.cells)
+                for at, cell in enumerate(place.cells):
+                    empty[at] += cell is None or cell == ""
+                attempt = rows.attempt(place.cells)
+                key = (attempt.attempt_id, attempt.status == "unknown")
+                if (stands := kept.get(key)) is not None and stands != attempt:
+                    raise Unusable("its attempt_id is that of an earlier row with other content")
+                if self.refuse is not None and (why := self.refuse(attempt)) is not None:
+                    raise Unusable(why)
+            except Unusable as unusable:
+                kept_cells = None if isinstance(place.cells, str) or rows.holds_card_number(place.cells) else rows.named(place.cells)
+                found.refuse(unusable.why, row=where, cells=kept_cells, by_mapping=unusable.by_mapping)
+                continue
+            if stands is not None:
+                found.n_repeated += 1
+                continue
+            kept[key] = attempt
+            found.see(hash(rows.without_id(place.cells)))
+            yield _Read(attempt, rows.same(place.cells))
+        found.n_twofold += rows.instants.n_twofold
+        found.columns.append(kinds.named())
+        for column, n in zip(table.columns, empty, strict=True):
+            found.empty_cells[column] = found.empty_cells.get(column, 0) + n
 
 
 class _Rows:
