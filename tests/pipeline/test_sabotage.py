@@ -40,12 +40,12 @@ def test_a_clean_run_passes_every_gate_and_is_the_challenger(finished: tuple[Sho
 
 
 def test_data_that_are_not_as_expected_are_stopped_before_anything_is_computed(cut: Cut) -> None:
-    expected = Expectation(name="issuer_given", kind="nulls", column="mcc", severity="refuse")
+    expected = Expectation(name="amount", kind="domain", column="amount_minor", max=1, share_max=0.01, severity="refuse")
     settings = msgspec.structs.replace(cut.shop.settings, quality=QualitySettings(expectations=(expected,)))
     ran = cut.shop.run(settings=settings)
     assert _failed(ran) == ["expectations"]
     assert ran.result.exit_code == 9
-    assert "without mcc" in ran.result.gates[0].found
+    assert ran.result.gates[0].found.startswith("amount: ")
     assert set(ran.result.seconds) == {"quality"}
 
 
