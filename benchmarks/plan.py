@@ -1,4 +1,5 @@
-"""Time of one retry plan: 14 days of hourly slots, five attempts ahead; and of what follows a refusal, for 8 candidates.
+"""Time of one retry plan: 14 days of hourly slots, five attempts ahead, with one credential and with three; of the whole decision around
+it; and of what follows a refusal, for 8 candidates.
 
 python benchmarks/plan.py [--rounds N]
 """
@@ -10,10 +11,17 @@ import time
 from collections.abc import Callable
 from statistics import quantiles
 
+import msgspec
+import numpy as np
+
 from honour.approval.retry_model import HOUR_US, AdditiveLogit, Before, RetryModel
-from honour.policy.plan import Worth, plan, warm
+from honour.networks.retry_limit import RetryCounter
+from honour.policy.decide import decide
+from honour.policy.eligible import consider
+from honour.policy.outlook import History, Predicted
+from honour.policy.plan import Form, Worth, plan, warm
 from honour.records.payment import Card, Payment
-from honour.records.route import Candidate, Merchant
+from honour.records.route import Candidate, CredentialForm, Merchant, Route, RouteCost
 
 START_US = 1_772_366_400_000_000
 MODEL = RetryModel(
@@ -31,9 +39,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300, help="times each is asked")
     rounds = parser.parse_args().rounds
     warm(MODEL, year=2026)
-    before = Before(2, "declined", "51")
+    worth = Worth(240.0, 10.0, 0.0)
 
-    def planned(number: int) -> None:
+    def planned(number: int, *, before: Before, forms: tuple[CredentialForm, ...]) -> None:
         at_us = START_US + number * HOUR_US // 7
         plan(
             PAYMENT,
@@ -41,15 +49,51 @@ def main() -> None:
             before=before,
             refused_us=START_US,
             at_us=at_us,
-            from_us=0,
+            forms=[Form(form, 0, worth) for form in forms],
             until_us=at_us + 14 * 24 * HOUR_US,
             attempts_left=None,
-            worth=Worth(240.0, 10.0, 0.0),
             terms=Merchant(),
         )
 
-    measure("plan, 14 days of hourly slots", planned, rounds)
+    before = Before(2, "declined", "51", "pan")
+    measure("plan, 14 days of hourly slots", lambda number: planned(number, before=before, forms=("pan",)), rounds)
+    expired = Before(2, "declined", "54", "network_token")
+    forms: tuple[CredentialForm, ...] = ("network_token", "pan", "updated_pan")
+    measure("the same, three credential forms", lambda number: planned(number, before=expired, forms=forms), rounds)
+    measure("whole decision, 8 routes", _decided(), rounds)
     measure("recovery of 8 candidates", lambda _: MODEL.p_recovered(PAYMENT, CANDIDATES, before=before), rounds)
+
+
+def _decided() -> Callable[[int], object]:
+    """The decision on a refused renewal with 8 routes of three credential forms each, network rules and plan included, scores given."""
+    cost = RouteCost(attempt_minor=10.0, update_minor=5.0)
+    routes = tuple(Route(id=f"acq_{number}", credentials=("network_token", "pan", "updated_pan"), cost=cost) for number in range(8))
+    card = msgspec.structs.replace(CARD, network_token=True)
+    payment = msgspec.structs.replace(PAYMENT, card=card)
+    counter = RetryCounter()
+    sent = Candidate("acq_0", "none", "network_token")
+    counter.update(payment, candidate=sent, status="declined", response_code="54", merchant_advice_code=None, arrived_us=START_US)
+
+    def decided(number: int) -> object:
+        at_us = START_US + 2 * HOUR_US + number * HOUR_US // 7
+        allowed = counter.allowed(payment, at_us=at_us)
+        history = History(1, False, START_US, ("acq_0",), "declined", "54", START_US, "network_token")
+        considered = consider(payment, routes=routes, requested=None, allowed=allowed, at_us=at_us, last_code="54", refused=True)
+        n = sum(one.eligible for one in considered)
+        return decide(
+            payment,
+            considered=considered,
+            predicted=Predicted(np.linspace(0.2, 0.6, n)),
+            terms=Merchant(),
+            allowed=allowed,
+            history=history,
+            fallback_order=(),
+            draw=0.5,
+            at_us=at_us,
+            retry_model=MODEL,
+        )
+
+    return decided
 
 
 def measure(what: str, ask: Callable[[int], object], rounds: int) -> None:

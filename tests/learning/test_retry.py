@@ -44,7 +44,7 @@ def _table(n: int, *, seed: int) -> pa.Table:
         rows.append({**second, **answer, "attempt_number": 2, "initiator": initiator})
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     same = {"merchant_id": "mer_1", "amount_minor": 1_000, "currency": "EUR", "network": "visa", "funding": "debit", "issuer_country": "DE"}
-    same |= {"issuer": "iss_1", "risk_score": 0.1}
+    same |= {"credential": "pan", "issuer": "iss_1", "risk_score": 0.1}
     return pa.table({**columns, **{name: [value] * len(rows) for name, value in same.items()}})
 
 
@@ -66,6 +66,38 @@ def test_the_hazard_follows_the_delay(model: RetryModel) -> None:
     instants = [START_US + hour * 3_600_000_000 + 20 * DAY_US for hour in range(0, 24 * 28, 5)]
     odds = model.odds_of_slots(payment, before=before, slots_us=instants).mean() * delays * model.odds_of_number(2)
     assert odds / (1.0 + odds) == pytest.approx([0.1, 0.5], abs=0.05)
+
+
+def _changed(n: int, *, seed: int) -> pa.Table:
+    """Renewals refused with 54 or 51 on the card number, and again a day later with the same number or an updated one."""
+    luck = np.random.default_rng(seed)
+    columns: dict[str, list[object]] = {name: [] for name in _table(2, seed=1).column_names}
+    chance = {("54", "pan"): 0.1, ("54", "updated_pan"): 0.6, ("51", "pan"): 0.3, ("51", "updated_pan"): 0.3}
+    for number in range(n):
+        code, form = ("54", "51")[luck.integers(2)], ("pan", "updated_pan")[luck.integers(2)]
+        at_us = START_US + number * 60 * DAY_US // n
+        known = {"payment_id": f"p{number}", "authentication": "none", "merchant_id": "mer_1", "amount_minor": 1_000, "currency": "EUR"}
+        known |= {"network": "visa", "funding": "debit", "issuer": "iss_1", "issuer_country": "DE", "initiator": "merchant"}
+        first = {"at_us": at_us, "approved": 0, "credential": "pan", "attempt_number": 1}
+        again = {"at_us": at_us + DAY_US, "approved": int(luck.random() < chance[code, form]), "credential": form, "attempt_number": 2}
+        again |= {"payment_last_status": "declined", "payment_last_response_code": code, "payment_seconds_since_answer": 86_400.0}
+        for row in (first, again):
+            for name, values in columns.items():
+                values.append({**known, "risk_score": 0.1, **row}.get(name))
+    return pa.table(columns)
+
+
+def test_a_change_of_credential_has_a_chance_of_its_own_after_each_kind_of_answer() -> None:
+    model = fit_retry_model(_changed(6_000, seed=2))
+    payment = Payment(payment_id="p", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD, initiator="merchant")
+    instants = [START_US + hour * 3_600_000_000 + 20 * DAY_US for hour in range(0, 24 * 28, 5)]
+    for code, truth in (("54", [0.1, 0.6]), ("51", [0.3, 0.3])):
+        before = Before(2, "declined", code, "pan")
+        odds = model.odds_of_slots(payment, before=before, slots_us=instants).mean() * model.odds_of_delays(before, hours=[24.0])[0]
+        factors = [model.odds_of_change(form, before=before) for form in ("pan", "updated_pan")]
+        found = [odds * factor * model.odds_of_number(2) for factor in factors if factor is not None]
+        assert [each / (1.0 + each) for each in found] == pytest.approx(truth, abs=0.05)
+    assert model.odds_of_change("network_token", before=Before(2, "declined", "54", "pan")) is None
 
 
 def test_what_was_never_seen_weighs_nothing(model: RetryModel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from honour.networks.codes import rows_by_key
 from honour.networks.retry_limit import Allowed
 from honour.policy.eligible import consider
 from honour.records.payment import Card, Payment
@@ -76,3 +77,36 @@ def test_a_network_token_is_sent_before_the_card_number_where_the_route_can() ->
     tokenised = msgspec.structs.replace(PAYMENT, card=msgspec.structs.replace(CARD, network_token=True))
     assert consider(tokenised, routes=(both,), requested=None, allowed=Allowed(), at_us=AT_US)[0].candidate.credential == "network_token"
     assert consider(PAYMENT, routes=(both,), requested=None, allowed=Allowed(), at_us=AT_US)[0].candidate.credential == "pan"
+
+
+def test_after_a_refusal_each_form_of_the_card_is_a_candidate_and_the_updater_is_asked_for_cards_on_file_only() -> None:
+    route = msgspec.structs.replace(ROUTE, credentials=("pan", "network_token", "updated_pan"))
+    tokenised = msgspec.structs.replace(PAYMENT, card=msgspec.structs.replace(CARD, network_token=True))
+    renewal = msgspec.structs.replace(tokenised, initiator="merchant")
+
+    def forms(payment: Payment, *, refused: bool) -> list[str]:
+        found = consider(payment, routes=(route,), requested=None, allowed=Allowed(), at_us=AT_US, refused=refused)
+        return [one.candidate.credential for one in found if one.eligible]
+
+    assert forms(renewal, refused=False) == ["network_token"]
+    assert forms(renewal, refused=True) == ["network_token", "pan", "updated_pan"]
+    assert forms(tokenised, refused=True) == ["network_token", "pan"]
+    assert forms(msgspec.structs.replace(PAYMENT, initiator="merchant"), refused=True) == ["pan", "updated_pan"]
+
+
+def test_a_form_whose_data_are_old_is_held_back_and_a_newer_one_is_not() -> None:
+    row = rows_by_key()["visa/response_code/54"]
+    allowed = Allowed(stale={"pan": (AT_US + 1, row)})
+    route = msgspec.structs.replace(ROUTE, credentials=("pan", "updated_pan"))
+    renewal = msgspec.structs.replace(PAYMENT, initiator="merchant")
+    found = consider(renewal, routes=(route,), requested=None, allowed=allowed, at_us=AT_US, refused=True)
+    assert [(one.candidate.credential, one.reasons) for one in found] == [("pan", ("credential_stale",)), ("updated_pan", ())]
+
+
+def test_a_never_that_leaves_the_updated_number_forbids_every_other_form() -> None:
+    row = rows_by_key()["visa/response_code/14"]
+    allowed = Allowed(never=row, never_but=frozenset(("updated_pan",)))
+    route = msgspec.structs.replace(ROUTE, credentials=("pan", "network_token", "updated_pan"))
+    renewal = msgspec.structs.replace(PAYMENT, initiator="merchant", card=msgspec.structs.replace(CARD, network_token=True))
+    found = consider(renewal, routes=(route,), requested=None, allowed=allowed, at_us=AT_US, refused=True)
+    assert [one.reasons for one in found] == [("network_rule",), ("network_rule",), ()]

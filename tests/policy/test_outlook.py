@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 
 from honour.approval.retry_model import AdditiveLogit, RetryModel
+from honour.networks.codes import rows_by_key
 from honour.networks.retry_limit import Allowed
 from honour.policy.decide import Decided, decide
 from honour.policy.eligible import consider
 from honour.policy.outlook import History, Predicted
 from honour.records.instant import to_us
 from honour.records.payment import Card, Initiator, Payment
-from honour.records.route import Candidate, Merchant, Route
+from honour.records.route import Candidate, Merchant, Route, RouteCost
 
 AT_US = 1_772_366_400_000_000
 HOUR_US = 3_600_000_000
@@ -31,10 +33,19 @@ def _decided(
     history: History | None = None,
     allowed: Allowed | None = None,
     terms: Merchant | None = None,
+    routes: tuple[Route, ...] = ROUTES,
 ) -> Decided:
     payment = Payment(payment_id="pay_1", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD, initiator=initiator)
     allowed, history = allowed or Allowed(), history or History()
-    considered = consider(payment, routes=ROUTES, requested=None, allowed=allowed, at_us=AT_US, last_code=history.last_response_code)
+    considered = consider(
+        payment,
+        routes=routes,
+        requested=None,
+        allowed=allowed,
+        at_us=AT_US,
+        last_code=history.last_response_code,
+        refused=history.n_answered > 0,
+    )
     return decide(
         payment,
         considered=considered,
@@ -50,7 +61,7 @@ def _decided(
 
 
 def _refused(code: str, *, hours_ago: float = 1.0) -> History:
-    return History(1, False, AT_US - int(hours_ago * HOUR_US), ("acq_a",), "declined", code, AT_US - int(hours_ago * HOUR_US))
+    return History(1, False, AT_US - int(hours_ago * HOUR_US), ("acq_a",), "declined", code, AT_US - int(hours_ago * HOUR_US), "pan")
 
 
 def test_the_form_that_leaves_a_second_chance_wins_over_a_slightly_likelier_one() -> None:
@@ -149,3 +160,48 @@ def test_the_plan_ends_at_the_deadline() -> None:
         retry_model=LATER,
     )
     assert made.wait_until_us is None or made.wait_until_us <= to_us(soon)
+
+
+UPDATING = (Route(id="acq_a", credentials=("pan", "updated_pan"), cost=RouteCost(update_minor=10.0)),)
+EXPIRED = rows_by_key()["visa/response_code/54"]
+NEW_DATA = rows_by_key()["mastercard/merchant_advice_code/01//79"]
+RENEWS = RetryModel(retry=AdditiveLogit(intercept=-3.0, weights={"after=54": -1.0, "changed=updated_pan&card": 4.5}))
+
+
+def test_an_expired_card_is_sent_with_the_number_that_the_updater_gives_and_the_merchant_is_told() -> None:
+    allowed = Allowed(stale={"pan": (AT_US + 24 * HOUR_US, EXPIRED)})
+    made = _decided(p_approve=(0.6,), model=RENEWS, initiator="merchant", history=_refused("54"), allowed=allowed, routes=UPDATING)
+    assert made.action == "attempt"
+    assert made.chosen is not None
+    assert made.chosen.credential == "updated_pan"
+    assert "with the number that the account updater gives instead of the card number on file" in made.reason.detail
+    first = made.ranking[0]
+    assert first.p_approve == pytest.approx(1.0 / (1.0 + np.exp(-0.5)))
+    assert made.ranking[1].reasons == ("credential_stale",)
+
+
+def test_an_updater_that_costs_more_than_it_brings_is_not_asked() -> None:
+    dear = (msgspec.structs.replace(UPDATING[0], cost=RouteCost(update_minor=190.0)),)
+    made = _decided(p_approve=(0.3, 0.6), model=RENEWS, initiator="merchant", history=_refused("54"), routes=dear)
+    assert made.chosen is None or made.chosen.credential == "pan"
+
+
+def test_a_lack_of_funds_asks_no_updater() -> None:
+    made = _decided(p_approve=(0.3, 0.6), model=LATER, initiator="merchant", history=_refused("51"), routes=UPDATING)
+    assert (made.action, "account updater" in made.reason.detail) == ("wait", False)
+
+
+def test_old_data_without_newer_ones_end_a_renewal_in_words_that_say_what_to_do() -> None:
+    allowed = Allowed(stale={"pan": (AT_US + 30 * 24 * HOUR_US, NEW_DATA)})
+    made = _decided(p_approve=(), model=RENEWS, initiator="merchant", history=_refused("79"), allowed=allowed)
+    assert (made.action, made.reason.code) == ("stop", "credential_must_change")
+    assert "Update the card, or ask for another" in made.reason.detail
+
+
+def test_without_a_retry_model_newer_data_are_still_tried_and_old_ones_wait_a_day() -> None:
+    allowed = Allowed(stale={"pan": (AT_US + 24 * HOUR_US, EXPIRED)})
+    made = _decided(p_approve=(0.6,), model=None, initiator="merchant", history=_refused("54"), allowed=allowed, routes=UPDATING)
+    assert made.chosen is not None
+    assert made.chosen.credential == "updated_pan"
+    waits = _decided(p_approve=(), model=None, initiator="merchant", history=_refused("54"), allowed=allowed)
+    assert (waits.action, waits.wait_until_us) == ("wait", AT_US + 24 * HOUR_US)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from honour.approval.retry_model import HOUR_US, AdditiveLogit, Before, RetryModel
-from honour.policy.plan import Plan, Worth, plan, quiet_until_us
+from honour.approval.retry_model import HOUR_US, P_RENEWED, AdditiveLogit, Before, RetryModel
+from honour.policy.plan import Form, Plan, Worth, plan, quiet_until_us
 from honour.records.payment import Card, Payment
 from honour.records.route import Merchant
 
 START_US = 1_772_366_400_000_000  # Sunday 1 March 2026, 12:00 UTC.
-REFUSED = Before(2, "declined", "51")
+REFUSED = Before(2, "declined", "51", "pan")
 WORTH = Worth(200.0, 12.0, 3.0)
 
 
@@ -36,17 +36,18 @@ def _plan(
     from_h: int = 0,
     terms: Merchant | None = None,
     worth: Worth = WORTH,
+    forms: list[Form] | None = None,
+    before: Before = REFUSED,
 ) -> Plan:
     return plan(
         _payment(),
         model=model,
-        before=REFUSED,
+        before=before,
         refused_us=START_US,
         at_us=START_US,
-        from_us=START_US + from_h * HOUR_US,
+        forms=forms or [Form("pan", START_US + from_h * HOUR_US, worth)],
         until_us=START_US + hours * HOUR_US,
         attempts_left=attempts_left,
-        worth=worth,
         terms=terms or Merchant(delay_cost_bps_per_day=0.0),
     )
 
@@ -83,7 +84,68 @@ def test_no_schedule_of_attempts_is_worth_more_than_the_plan(
     assert found.wait_minor == pytest.approx(best, abs=1e-9)
     if attempts > 1:
         after_now = max(_value(hours, model=model, worth=worth, number=3) for hours in schedules if len(hours) < attempts)
-        assert found.then_minor == pytest.approx(after_now, abs=1e-9)
+        assert found.now["pan"].then_minor == pytest.approx(after_now, abs=1e-9)
+
+
+CHANGED = Before(2, "declined", "54", "pan")
+
+
+def _best_with_change(schedule: tuple[int, ...], *, model: RetryModel, updated: Worth) -> float:
+    """Highest profit of attempts at these hours when one of them, or none, is sent with the updated number instead of the one on file."""
+
+    def value(at: int, last: int, *, spent: bool) -> float:
+        if at == len(schedule):
+            return 0.0
+        hour, options = schedule[at], []
+        odds = model.odds_of_slots(_payment(), before=CHANGED, slots_us=[START_US + hour * HOUR_US])[0]
+        odds *= model.odds_of_delays(CHANGED, hours=[float(hour - last)])[0] * model.odds_of_number(2 + at)
+        for worth, factor, changes in ((WORTH, 1.0, False), (updated, model.odds_of_change("updated_pan", before=CHANGED), True)):
+            if not (changes and spent):
+                p = odds * (factor or 1.0) / (1.0 + odds * (factor or 1.0))
+                later = value(at + 1, hour, spent=spent or changes)
+                options.append(p * worth.approval_minor - worth.attempt_minor + (1.0 - p) * (later - worth.refusal_minor))
+        return max(options)
+
+    return value(0, 0, spent=False)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    change=st.floats(-1.0, 4.0),
+    after_1=st.floats(-1.0, 1.0),
+    after_6=st.floats(-1.0, 1.0),
+    price=st.floats(0.0, 40.0),
+    attempts=st.integers(1, 3),
+)
+def test_no_schedule_with_a_change_of_credential_is_worth_more_than_the_plan(
+    change: float, after_1: float, after_6: float, price: float, attempts: int
+) -> None:
+    weights = {"delay>=1h": after_1, "delay>=6h&other": after_6, "changed=updated_pan&card": change, "number=3": -0.3, "number=4": -0.6}
+    model = RetryModel(retry=AdditiveLogit(intercept=-2.0, weights=weights))
+    updated = Worth(200.0, 12.0 + price, 3.0)
+    schedules = [hours for n in range(attempts + 1) for hours in combinations(range(1, 8), n)]
+    best = max(_best_with_change(hours, model=model, updated=updated) for hours in schedules)
+    forms = [Form("pan", START_US, WORTH), Form("updated_pan", START_US, updated)]
+    found = _plan(model, hours=7, attempts_left=attempts, forms=forms, before=CHANGED)
+    assert found.wait_minor == pytest.approx(best, abs=1e-9)
+
+
+def test_until_the_log_says_newer_data_after_an_answer_about_the_card_are_taken_to_be_worth_what_is_published() -> None:
+    forms = [Form("pan", START_US, WORTH), Form("updated_pan", START_US, WORTH), Form("network_token", START_US, WORTH)]
+    about_card = _plan(_model(), forms=forms, before=CHANGED)
+    assert about_card.now["updated_pan"].p == about_card.now["network_token"].p == pytest.approx(P_RENEWED)
+    assert about_card.now["pan"].p < 0.2
+    no_funds = _plan(_model(), forms=forms)
+    assert no_funds.now["updated_pan"].p == no_funds.now["pan"].p
+    learned = _plan(_model(**{"changed=updated_pan&card": 4.0}), forms=forms, before=CHANGED)
+    assert learned.now["updated_pan"].p == pytest.approx(1.0 / (1.0 + math.exp(-2.0)))
+
+
+def test_a_form_is_not_planned_before_it_may_be_sent() -> None:
+    model = _model(**{"changed=updated_pan&card": 3.0})
+    forms = [Form("pan", START_US, WORTH), Form("updated_pan", START_US + 5 * HOUR_US, WORTH)]
+    found = _plan(model, forms=forms, before=CHANGED, attempts_left=1)
+    assert (found.wait_us, found.credential) == (START_US + 5 * HOUR_US, "updated_pan")
 
 
 def test_what_is_worth_nothing_is_not_waited_for() -> None:

@@ -30,6 +30,14 @@ def test_authentication_and_borders_add_their_fees(
     assert (cost.attempt_minor, cost.approval_bps) == (attempt_minor, approval_bps)
 
 
+def test_the_account_updater_costs_what_it_is_asked_for() -> None:
+    route = Route(id="acq_1", credentials=("pan", "updated_pan"), cost=RouteCost(attempt_minor=5, update_minor=8))
+    card = Card(card_id="crd_1", bin="411111", network="visa")
+    payment = Payment(payment_id="pay_1", merchant_id="mer_1", amount_minor=10_000, currency="EUR", card=card)
+    forms = (Candidate("acq_1", "none", "pan"), Candidate("acq_1", "none", "updated_pan"))
+    assert [cost_of(payment, candidate=candidate, route=route).attempt_minor for candidate in forms] == [5, 13]
+
+
 def test_the_value_of_an_attempt_is_its_closed_form() -> None:
     value = expected_value_minor(0.5, amount_minor=10_000, terms=Merchant(margin_bps=2_000), cost=_cost("three_ds", "BR"))
     assert value == pytest.approx(0.5 * (2_000 - 150) - 12)

@@ -15,6 +15,7 @@ from honour.records.instant import to_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 from honour.simulator import scenario
+from honour.simulator.condition import UPDATE_MINOR
 from honour.simulator.world import World
 
 CALM = scenario.load("calm").sized(600)
@@ -139,3 +140,38 @@ def test_bins_are_prefixes_and_every_range_has_its_own() -> None:
     assert len(WORLD.issuers) == 160
     assert len(set(bins)) == len(bins)
     assert {len(digits) for digits in bins} == {8}
+
+
+def test_the_account_updater_renews_cards_that_expired_where_their_issuer_takes_part_and_costs_its_price() -> None:
+    world = World(scenario.load("expiring_cards").sized(1_500), seed=3)
+    expired = [
+        payment
+        for payment in world.payments()
+        if payment.initiator == "merchant" and _created_us(payment) // scenario.DAY_US >= world.holder(payment).expires_day
+    ]
+    assert len(expired) > 30
+    for payment in expired:
+        route = next(each.route for each in world.candidates(payment))
+        shares = {}
+        for form in ("pan", "updated_pan"):
+            candidate = Candidate(route, "none", form)
+            assert candidate in world.candidates(payment)
+            found = world.stops(payment, candidate=candidate, at_us=_created_us(payment))
+            shares[form] = sum(stop.share for stop in found if stop.detail == "expired")
+        if not shares["pan"]:
+            continue  # Closed before it expired.
+        assert shares["updated_pan"] == (0.05 if world.holder(payment).renewed else shares["pan"])
+        number, updated = (
+            world.answer(payment, candidate=Candidate(route, "none", form), at_us=_created_us(payment)) for form in ("pan", "updated_pan")
+        )
+        if number.status == updated.status:
+            assert updated.cost_minor == pytest.approx(number.cost_minor + UPDATE_MINOR)
+    assert 0.4 < sum(world.holder(payment).renewed for payment in expired) / len(expired) < 0.9
+
+
+def test_only_renewals_ask_the_account_updater_and_only_where_the_scenario_has_one() -> None:
+    world = World(scenario.load("expiring_cards").sized(300), seed=3)
+    asked = {payment.initiator for payment in world.payments() for each in world.candidates(payment) if each.credential == "updated_pan"}
+    assert asked == {"merchant"}
+    plain = World(scenario.load("payday").sized(100), seed=3)
+    assert not any(each.credential == "updated_pan" for payment in plain.payments() for each in plain.candidates(payment))

@@ -23,7 +23,7 @@ from honour.features.calendar import days_since_payday, is_holiday
 from honour.features.local_time import offsets_of
 from honour.networks.exemption import sca_scope
 from honour.records.payment import Payment
-from honour.records.route import Candidate
+from honour.records.route import Candidate, CredentialForm
 
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 NUMBER_MAX = 4
@@ -38,18 +38,26 @@ RISKS = (0.01, 0.03, 0.06, 0.12, 0.25, 0.45, 0.7)
 """Risk scores at which a payment counts as riskier."""
 FUNDS_CODES = frozenset(("51", "61"))
 """Response codes that tell of a lack of funds or a spent limit (ISO 8583 field 39)."""
+CARD_CODES = frozenset(("14", "15", "33", "46", "54", "56", "76", "77", "79"))
+"""Response codes that tell of the card's data or life: expired, closed, replaced, not known."""
+RENEWING: tuple[CredentialForm, ...] = ("network_token", "updated_pan")
+"""Credential forms that can know newer data of a card than are on file."""
+P_RENEWED = 0.3
+"""Chance that newer data of a card are approved after an answer about its data, until the log says: the low end of what sellers of account
+updaters publish, 30 to 60 % of failures of expired cards."""
 
 
 class Before(NamedTuple):
     """What came of the payment so far.
 
     number  of the attempt now asked about, from 1
-    status  of the last answer, and its response code; None before the first
+    status  of the last answer, its response code, and the credential form that it came to; None before the first
     """
 
     number: int = 1
     status: str | None = None
     response_code: str | None = None
+    credential: CredentialForm | None = None
 
 
 class AdditiveLogit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +120,14 @@ class RetryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         factors: NDArray[np.float64] = np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
         return np.array(factors[[bisect_right(DELAYS_H, hour) for hour in hours]])
 
+    def odds_of_change(self, credential: CredentialForm, *, before: Before) -> float | None:
+        """Factor of the odds for another credential form than that of the last answer; None when the log said nothing of it."""
+        assert self.retry is not None
+        terms = change_terms(credential, before=before)
+        if terms and terms[-1] not in self.retry.weights:
+            return None
+        return math.exp(math.fsum(self.retry.weights.get(term, 0.0) for term in terms))
+
     def odds_of_number(self, number: int) -> float:
         """Factor of the odds for the number of an attempt, from 2, against none."""
         assert self.retry is not None
@@ -121,6 +137,18 @@ class RetryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 def is_funds(before: Before) -> bool:
     """Whether the last answer told of a lack of funds."""
     return before.response_code in FUNDS_CODES
+
+
+def is_about_card(before: Before) -> bool:
+    """Whether the last answer told of the card's data."""
+    return before.response_code in CARD_CODES
+
+
+def change_terms(credential: str, *, before: Before) -> tuple[str, ...]:
+    """What another credential form than that of the last answer adds; nothing when it is the same."""
+    if before.credential is None or credential == before.credential:
+        return ()
+    return (f"changed={credential}", f"changed={credential}&{'card' if is_about_card(before) else 'other'}")
 
 
 def payment_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from honour.approval.retry_model import (
     AdditiveLogit,
     Before,
     RetryModel,
+    change_terms,
     delay_terms,
     form_terms,
     instant_terms,
@@ -29,6 +30,7 @@ from honour.approval.retry_model import (
     retry_terms,
 )
 from honour.records.payment import Card, Initiator, Payment
+from honour.records.route import CredentialForm
 
 FOLLOWED_DAYS: dict[Initiator, int] = {"customer": 1, "merchant": 7}
 """Days after a refusal within which an approval counts as its recovery; refusals with fewer days behind them are not asked."""
@@ -41,6 +43,7 @@ _COLUMNS = (
     "at_us",
     "approved",
     "authentication",
+    "credential",
     "merchant_id",
     "amount_minor",
     "currency",
@@ -65,6 +68,7 @@ class _Attempt(NamedTuple):
     payment: Payment
     at_us: int
     authentication: str
+    credential: CredentialForm
     approved: bool
     before: Before
     waited_h: float | None
@@ -89,8 +93,9 @@ def fit_retry_model(table: pa.Table) -> RetryModel:
 
 def _attempts(table: pa.Table) -> Iterator[_Attempt]:
     columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in _COLUMNS}
-    for values in zip(*columns.values(), strict=True):
-        row = dict(zip(columns, values, strict=True))
+    credential_of: dict[str, CredentialForm] = {}  # The newest attempt of each payment so far.
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    for row in sorted(rows, key=lambda row: int(row["at_us"])):
         card = Card(
             card_id="c",
             bin="000000",
@@ -113,10 +118,17 @@ def _attempts(table: pa.Table) -> Iterator[_Attempt]:
             payment,
             row["at_us"],
             row["authentication"],
+            row["credential"],
             bool(row["approved"]),
-            Before(int(row["attempt_number"] or 1), row["payment_last_status"], row["payment_last_response_code"]),
+            Before(
+                int(row["attempt_number"] or 1),
+                row["payment_last_status"],
+                row["payment_last_response_code"],
+                credential_of.get(payment.payment_id),
+            ),
             None if waited_s is None else waited_s / 3_600.0,
         )
+        credential_of[payment.payment_id] = row["credential"]
 
 
 def _followed(attempts: Sequence[_Attempt]) -> _Sample:
@@ -152,6 +164,7 @@ def _retried(attempts: Sequence[_Attempt]) -> _Sample:
             f"number={min(before.number, NUMBER_MAX)}",
             *instant_terms(country, local_place(country, attempt.at_us), funds=is_funds(before)),
             *delay_terms(attempt.waited_h, before=before),
+            *change_terms(attempt.credential, before=before),
         )
         _add(sample, terms, y=attempt.approved, group=payment.payment_id)
     return sample

@@ -96,6 +96,20 @@ class CodeRow(Sourced, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         region = f".{self.region.lower()}" if self.region else ""
         return f"{self.network or 'any'}.{name}.{self.code}{region}"
 
+    @cached_property
+    def is_stale_data(self) -> bool:
+        """It says that the card's data on file are old: the same data are not sent again, newer ones may be."""
+        return self.retryability == "after_change" and self.change == "card" and (self.wait_s > 0 or self.signal == "merchant_advice_code")
+
+    def spares_update(self, reading: Reading) -> bool:
+        """Whether its never leaves the number that the account updater gives; in the lenient reading, of a card's lifecycle only.
+
+        Documents disagree: networks' category 1 knows no exception, Brazil's standard says "unless a field of the request changes", and
+        one acquirer counts by card and expiry, another all numbers of an account together (docs/networks.md).
+        """
+        lifecycle = self.decline_reason in ("card_invalid", "card_expired")
+        return reading == "lenient" and self.retryability == "never" and self.scope == "card" and lifecycle
+
     def says(self, reading: Reading) -> Retryability:
         """Its retryability in one reading; both are the same unless it is disputed and has a lenient one."""
         if reading == "lenient" and self.lenient:

@@ -9,6 +9,8 @@ the strict reading wherever documents differ.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +21,7 @@ from honour.networks.table import Reading
 from honour.networks.window import Windows, left_of_none, ways
 from honour.records.attempt import Status
 from honour.records.payment import Payment
-from honour.records.route import Candidate
+from honour.records.route import Candidate, CredentialForm
 
 REMEMBERED_US = 31 * 86_400_000_000
 """No window of a network is longer (a calendar month, in its strict reading)."""
@@ -44,6 +46,8 @@ class Allowed(NamedTuple):
     never           the answer that forbids any further attempt, or None
     not_before_us   instant before which this payment must not be attempted, because of `pause`; None when it may
     declined        candidates of this payment that were declined within the last day
+    stale           credential forms whose data an answer said are old, until when, and that answer
+    never_but       forms that `never` leaves open
     """
 
     attempts_left: int | None = None
@@ -53,19 +57,26 @@ class Allowed(NamedTuple):
     not_before_us: int | None = None
     pause: CodeRow | None = None
     declined: frozenset[Candidate] = frozenset()
+    stale: Mapping[CredentialForm, tuple[int, CodeRow]] = MappingProxyType({})
+    never_but: frozenset[CredentialForm] = frozenset()
 
     @property
     def blocked(self) -> bool:
-        """No attempt may be sent."""
-        return self.never is not None or self.attempts_left == 0
+        """No attempt may be sent, in whatever form."""
+        return self.attempts_left == 0 or (self.never is not None and not self.never_but)
+
+    def forbids(self, credential: CredentialForm) -> bool:
+        """No attempt may be sent with this credential."""
+        return self.attempts_left == 0 or (self.never is not None and credential not in self.never_but)
 
 
 class _Payment(msgspec.Struct, array_like=True):
-    """One payment: when rules last spoke of it, and when each candidate was last declined."""
+    """One payment: when rules last spoke of it, when each candidate was last declined, and when of which form's data as old."""
 
     last_us: int
     said: dict[str, int] = {}
     declined: tuple[tuple[Candidate, int], ...] = ()
+    stale: dict[CredentialForm, dict[str, int]] = {}
 
 
 class _Card(msgspec.Struct, array_like=True):
@@ -75,6 +86,7 @@ class _Card(msgspec.Struct, array_like=True):
     windows: Windows
     said: dict[str, int] = {}
     payments: dict[str, _Payment] = {}
+    said_updated: dict[str, int] = {}  # What was said of the number that the account updater gave.
 
 
 class RetryCounter:
@@ -132,7 +144,12 @@ class RetryCounter:
         card.payments[payment.payment_id] = mine
         mine.last_us = arrived_us
         for row in (*answer.advice, *answer.code):
-            if row.retryability == "never" or row.wait_s:
+            if row.is_stale_data:
+                if row.wait_s or payment.initiator == "merchant":  # A shopper who is there may type other data.
+                    _now_stale(mine, credential=candidate.credential, row=row, at_us=arrived_us)
+            elif row.retryability == "never" or row.wait_s:
+                if row.scope == "card" and candidate.credential == "updated_pan":
+                    card.said_updated[row.key] = arrived_us
                 (card.said if row.scope == "card" else mine.said)[row.key] = arrived_us
         if status != "failed":
             declined = (one for one in mine.declined if one[0] != candidate and one[1] > arrived_us - REPEAT_AFTER_US)
@@ -148,9 +165,10 @@ class RetryCounter:
             none = left_of_none(payment.card.network, countries=countries_of(payment), at_us=at_us, reading=reading)
             return Allowed(none.attempts, none.more_at_us, none.rule)
         mine = card.payments.get(payment.payment_id) or _Payment(0)
-        never_us, never = _newest_never({**mine.said, **card.said}, reading=reading)
-        if never is not None and never_us > at_us - NEVER_US:
-            return Allowed(0, never_us + NEVER_US, never.rule, never)
+        never_us, never = _newest_never({**mine.said, **card.said}, at_us=at_us, reading=reading)
+        updated_us, of_updated = _newest_never({**mine.said, **card.said_updated}, at_us=at_us, reading=reading)
+        if never is not None and (of_updated is not None or not never.spares_update(reading)):
+            return Allowed(0, (never_us if of_updated is None else updated_us) + NEVER_US, (of_updated or never).rule, of_updated or never)
         left = card.windows.left(payment, countries=countries_of(payment), at_us=at_us, reading=reading)
         until_us, pause = _longest_pause(mine.said, reading=reading)
         return Allowed(
@@ -160,6 +178,9 @@ class RetryCounter:
             not_before_us=until_us if pause is not None and until_us > at_us else None,
             pause=pause if until_us > at_us else None,
             declined=frozenset(candidate for candidate, declined_us in mine.declined if declined_us > at_us - REPEAT_AFTER_US),
+            stale=_stale(mine, at_us=at_us, reading=reading),
+            never=never,
+            never_but=frozenset() if never is None else frozenset(("updated_pan",)),
         )
 
     def to_bytes(self) -> bytes:
@@ -213,10 +234,33 @@ def _key(payment: Payment) -> Key:
     return (payment.card.network, payment.merchant_id, payment.card.card_id)
 
 
-def _newest_never(said: dict[str, int], *, reading: Reading) -> tuple[int, CodeRow | None]:
-    found = [(at_us, key) for key, at_us in said.items() if rows_by_key()[key].says(reading).kind == "never"]
-    at_us, key = max(found, default=(0, ""))
-    return at_us, rows_by_key().get(key)
+def _newest_never(said: dict[str, int], *, at_us: int, reading: Reading) -> tuple[int, CodeRow | None]:
+    """The newest never that holds; one that leaves something open only where there is no other."""
+    rows = [(said_us, key, rows_by_key()[key]) for key, said_us in said.items() if said_us > at_us - NEVER_US]
+    found = [(not row.spares_update(reading), said_us, key) for said_us, key, row in rows if row.says(reading).kind == "never"]
+    _, never_us, key = max(found, default=(True, 0, ""))
+    return never_us, rows_by_key().get(key)
+
+
+def _now_stale(mine: _Payment, *, credential: CredentialForm, row: CodeRow, at_us: int) -> None:
+    """The data of this form are old; those of the number on file are no newer than those of a token or of the updater."""
+    for form in dict.fromkeys((credential, "pan")):
+        mine.stale.setdefault(form, {})[row.key] = at_us
+
+
+def _stale(mine: _Payment, *, at_us: int, reading: Reading) -> dict[CredentialForm, tuple[int, CodeRow]]:
+    """Forms that may not be sent for now, until when, and why. Advice that there are new data holds as long as a never."""
+    found: dict[CredentialForm, tuple[int, CodeRow]] = {}
+    for form, said in mine.stale.items():
+        rows = [(rows_by_key()[key], said_us) for key, said_us in said.items()]
+        ends = [
+            (said_us + (NEVER_US if row.signal == "merchant_advice_code" else row.says(reading).wait_s * 1_000_000), row)
+            for row, said_us in rows
+        ]
+        until_us, row = max(ends, key=lambda end: end[0])
+        if until_us > at_us:
+            found[form] = (until_us, row)
+    return found
 
 
 def _longest_pause(said: dict[str, int], *, reading: Reading) -> tuple[int, CodeRow | None]:
@@ -230,12 +274,18 @@ def _since(card: _Card, now_us: int) -> _Card:
     oldest_us = now_us - REMEMBERED_US
     payments = {name: _payment_since(one, now_us) for name, one in card.payments.items() if one.last_us > oldest_us}
     said = {key: at_us for key, at_us in sorted(card.said.items()) if at_us > oldest_us}
-    return _Card(card.last_us, card.windows.since(oldest_us), said, payments)
+    updated = {key: at_us for key, at_us in sorted(card.said_updated.items()) if at_us > oldest_us}
+    return _Card(card.last_us, card.windows.since(oldest_us), said, payments, updated)
 
 
 def _payment_since(payment: _Payment, now_us: int) -> _Payment:
     said = {key: at_us for key, at_us in sorted(payment.said.items()) if at_us > now_us - REMEMBERED_US}
-    return _Payment(payment.last_us, said, tuple(one for one in payment.declined if one[1] > now_us - REPEAT_AFTER_US))
+    stale = {
+        form: kept
+        for form, of_form in sorted(payment.stale.items())
+        if (kept := {key: at_us for key, at_us in sorted(of_form.items()) if at_us > now_us - REMEMBERED_US})
+    }
+    return _Payment(payment.last_us, said, tuple(one for one in payment.declined if one[1] > now_us - REPEAT_AFTER_US), stale)
 
 
 def _is_empty(card: _Card) -> bool:

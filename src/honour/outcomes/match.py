@@ -14,7 +14,7 @@ from honour.records.decision import Decision
 from honour.records.event import AttemptReported, DecisionMade, DisputeReported, LoggedEvent, OutcomeReported
 from honour.records.instant import to_us
 from honour.records.payment import Payment
-from honour.records.route import Candidate
+from honour.records.route import Candidate, CredentialForm
 
 REMEMBERED_US = 121 * 86_400_000_000
 """Payments are remembered this long after their last event: longer than any retry horizon (120 days)."""
@@ -56,7 +56,7 @@ class _Payment(msgspec.Struct, array_like=True):
     decisions: dict[str, _Decided] = {}
     attempts: dict[str, AttemptFacts] = {}
     disputes: dict[str, Dispute] = {}
-    last_answer: tuple[Status, str | None, int] | None = None
+    last_answer: tuple[Status, str | None, int, CredentialForm] | None = None
 
 
 class PaymentBook:
@@ -117,8 +117,8 @@ class PaymentBook:
         if known is None:
             return History()
         tried = tuple(known.routes_tried)
-        status, code, last_us = known.last_answer or (None, None, None)
-        return History(len(tried), known.approved, known.first_us, tried, status, code, last_us)
+        status, code, last_us, credential = known.last_answer or (None, None, None, None)
+        return History(len(tried), known.approved, known.first_us, tried, status, code, last_us, credential)
 
     def awaited(self, payment_id: str) -> str | None:
         """The decision of this payment whose outcome is waited for."""
@@ -254,7 +254,7 @@ class PaymentBook:
             return
         if known.pending is not None and known.pending.decision_id == outcome.decision_id:
             known.pending = None
-        _answered(known, route=opened.candidate.route, answer=outcome, attempted_us=opened.decided_us, arrived_us=arrived_us)
+        _answered(known, candidate=opened.candidate, answer=outcome, attempted_us=opened.decided_us, arrived_us=arrived_us)
 
     def _attempt(self, attempt: Attempt, *, arrived_us: int) -> None:
         """The merchant went its own way: a decision that was pending is no longer waited for."""
@@ -266,7 +266,8 @@ class PaymentBook:
         known.pending = None
         if attempt.status != "unknown":
             attempted_us = to_us(attempt.attempted_at)
-            _answered(known, route=attempt.route, answer=attempt, attempted_us=attempted_us, arrived_us=arrived_us)
+            candidate = Candidate(attempt.route, attempt.authentication, attempt.credential)
+            _answered(known, candidate=candidate, answer=attempt, attempted_us=attempted_us, arrived_us=arrived_us)
 
 
 def _p_model(decision: Decision, candidate: Candidate) -> float | None:
@@ -323,11 +324,11 @@ def _keys(known: _Payment) -> list[str]:
     return [f"{kind}:{name}" for kind, names in named for name in names]
 
 
-def _answered(known: _Payment, *, route: str, answer: Outcome | Attempt, attempted_us: int, arrived_us: int) -> None:
+def _answered(known: _Payment, *, candidate: Candidate, answer: Outcome | Attempt, attempted_us: int, arrived_us: int) -> None:
     known.first_us = attempted_us if known.first_us is None else min(known.first_us, attempted_us)
-    known.routes_tried.append(route)
+    known.routes_tried.append(candidate.route)
     known.approved = known.approved or answer.status == "approved"
-    known.last_answer = (answer.status, answer.response_code, arrived_us)
+    known.last_answer = (answer.status, answer.response_code, arrived_us, candidate.credential)
 
 
 def _answer(told: Outcome | Attempt) -> tuple[str, str | None, str | None]:

@@ -19,7 +19,7 @@ from honour.records.instant import to_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
-STATE_SCHEMA = f"6:{SCHEMA_ID}:{tables_id()}"
+STATE_SCHEMA = f"7:{SCHEMA_ID}:{tables_id()}"
 """Names what the bytes of a state mean; a snapshot of another one is not read."""
 
 SHARED_SCHEMA = f"shared:{STATE_SCHEMA}"

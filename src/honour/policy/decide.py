@@ -15,10 +15,16 @@ from honour.policy.plan import Plan
 from honour.records.decision import Action, ChosenAttempt, RankedCandidate, Reason
 from honour.records.instant import from_us, to_us
 from honour.records.payment import Payment
-from honour.records.route import Candidate, Merchant
+from honour.records.route import Candidate, CredentialForm, Merchant
 
 DAY_US = 86_400_000_000
 WhyTrouble = Callable[[Candidate], str | None]
+_WORDS: dict[CredentialForm | None, str] = {
+    "pan": "the card number on file",
+    "network_token": "the network token",
+    "updated_pan": "the number that the account updater gives",
+    "wallet": "the wallet",
+}
 WAIT_GAIN = 1.02
 """Waiting must be worth this much more than an attempt now: an instant that is a little better is not worth another question."""
 
@@ -52,9 +58,9 @@ def decide(
     draw         uniform in [0, 1); picks the candidate
     retry_model  what follows a refusal; None looks no further than this attempt
 
-    Stops, in this order: approved already, network rule, deadline or horizon over, too soon after an answer that asks for time,
-    nothing eligible, nothing worth its cost. A payment of the merchant's waits, where that is worth more or the network or the quiet
-    hours ask for it; with a shopper at hand it does not.
+    Stops, in this order: approved already, network rule, deadline or horizon over, too soon after an answer that asks for time or for
+    newer data of the card, nothing eligible, nothing worth its cost. A payment of the merchant's waits, where that is worth more or the
+    network or the quiet hours ask for it; with a shopper at hand it does not.
     """
     asked = Asked(payment, tuple(considered), terms, allowed, history, at_us)
     stop = _stop(payment, considered=considered, terms=terms, allowed=allowed, history=history, at_us=at_us)
@@ -67,7 +73,7 @@ def decide(
     if (quiet_us := quiet_until(asked)) is not None:
         return _quiet(asked, quiet_us)
     if not eligible:
-        if planned is not None and planned.wait_us is not None and any(one.reasons == ("just_declined",) for one in considered):
+        if planned is not None and planned.wait_us is not None and asked.sendable:
             return _wait(asked, planned, _all_unranked(considered), instead_minor=0.0)
         return Decided("stop", None, Reason(code="nothing_eligible", detail=_why_nothing(considered)), _all_unranked(considered))
     if predicted is None:
@@ -81,7 +87,7 @@ def _stop(
 ) -> Reason | None:
     if history.approved:
         return Reason(code="already_approved", detail="An attempt of this payment was approved; another would charge the shopper twice.")
-    if allowed.never is not None:
+    if allowed.blocked and allowed.never is not None:
         never = allowed.never
         answer = f"The issuer answered {never.code} ({never.meaning}) on this card"
         detail = f"{answer}; {never.network} forbids another attempt. Ask for another card."
@@ -101,12 +107,15 @@ def _stop(
 
 
 def _not_yet(asked: Asked, planned: Plan | None) -> Decided:
-    """The network asks for time."""
+    """The network asks for time, or for newer data than there are."""
     allowed, payment = asked.allowed, asked.payment
-    until_us, pause = asked.not_before_us, allowed.pause
+    until_us, pause = asked.not_before_us, asked.stale or allowed.pause
     why = f"The last answer was {pause.code} ({pause.meaning})" if pause else "The payment was refused a moment ago"
     when = f"{from_us(until_us):%Y-%m-%d %H:%M} UTC"
     ranking = _all_unranked(asked.considered)
+    if asked.stale is not None and until_us > asked.until_us:
+        detail = f"{why}: the card's data are old, and no route can send newer ones. Update the card, or ask for another."
+        return Decided("stop", None, Reason(code="credential_must_change", detail=detail), ranking)
     if payment.initiator == "merchant" and until_us <= asked.until_us:
         if planned is None:
             return Decided("wait", None, Reason(code="too_soon", detail=f"{why}; ask again at {when}."), ranking, until_us)
@@ -126,11 +135,12 @@ def _quiet(asked: Asked, until_us: int) -> Decided:
 def _wait(asked: Asked, planned: Plan, ranking: tuple[RankedCandidate, ...], *, instead_minor: float) -> Decided:
     """Wait until the instant that the plan found, and say what it is worth."""
     assert planned.wait_us is not None
+    assert planned.credential is not None
     more = _money(planned.wait_minor - max(0.0, instead_minor), asked.payment)
     last = asked.history.last_response_code or asked.history.last_status
     detail = (
-        f"After {last}, p {planned.p_wait:.3f} at {from_us(planned.wait_us):%a %Y-%m-%d %H:%M} UTC against {planned.p_now:.3f} now; "
-        f"waiting is worth {more} more."
+        f"After {last}, p {planned.p_wait:.3f} at {from_us(planned.wait_us):%a %Y-%m-%d %H:%M} UTC against "
+        f"{planned.now[planned.credential].p:.3f} now{_changed(asked.history, planned.credential)}; waiting is worth {more} more."
     )
     return Decided("wait", None, Reason(code="worth_waiting", detail=detail), ranking, planned.wait_us)
 
@@ -154,12 +164,14 @@ def _by_value(asked: Asked, *, draw: float, outlook: Outlook, planned: Plan | No
     probabilities = propensities(values, budget_minor=budget_minor, spread=outlook.spread, uniform_share=share)
     at = pick(probabilities, draw=draw)
     ranking = _ranking(considered, eligible, outlook=outlook, chosen=probabilities)
-    return Decided("attempt", _chosen(eligible[at], probabilities[at]), _why(payment, eligible, outlook, at, trouble=why), ranking)
+    return Decided("attempt", _chosen(eligible[at], probabilities[at]), _why(asked, outlook, at, trouble=why), ranking)
 
 
-def _why(payment: Payment, eligible: Sequence[Considered], outlook: Outlook, at: int, *, trouble: WhyTrouble | None) -> Reason:
-    candidate, worths = eligible[at].candidate, outlook.values
-    worth = f"p {outlook.p_approve[at]:.3f} on {candidate.route} is worth {_money(worths[at], payment)}"
+def _why(asked: Asked, outlook: Outlook, at: int, *, trouble: WhyTrouble | None) -> Reason:
+    payment, eligible, worths = asked.payment, asked.eligible, outlook.values
+    candidate = eligible[at].candidate
+    changed = _changed(asked.history, candidate.credential)
+    worth = f"p {outlook.p_approve[at]:.3f} on {candidate.route}{changed} is worth {_money(worths[at], payment)}"
     highest = max(worths)
     best = worths.index(highest)
     if at != best:
@@ -175,6 +187,12 @@ def _why(payment: Payment, eligible: Sequence[Considered], outlook: Outlook, at:
         return Reason(code="only_candidate", detail=f"{worth}; nothing else is eligible.")
     second = sorted(worths)[-2]
     return Reason(code="highest_expected_value", detail=f"{worth}, {_money(highest - second, payment)} more than the next.")
+
+
+def _changed(history: History, credential: CredentialForm) -> str:
+    """Which credential is sent, in words, when it is another than that of the last answer."""
+    last = history.last_credential
+    return "" if last in (None, credential) else f" with {_WORDS[credential]} instead of {_WORDS[last]}"
 
 
 def _static(

@@ -4,6 +4,7 @@ Reasons in order of precedence; a candidate that is not eligible lists all that 
 
     network_rule                the network forbids another attempt of this card at this merchant
     just_declined               the same candidate of this payment was declined within the last day, and nothing has changed
+    credential_stale            an answer said that the card's data are old, and this credential form sends the same again
     route_not_requested         the caller restricted the routes
     route_disabled              enabled = false
     merchant_not_supported      the merchant has no account on the route
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
 
 from honour.networks.exemption import may_claim
@@ -57,24 +59,25 @@ def consider(
     allowed: Allowed,
     at_us: int,
     last_code: str | None = None,
+    refused: bool = False,
 ) -> tuple[Considered, ...]:
     """Every candidate of every route, in the order of the settings, with what speaks against it.
 
     Each route gives one candidate for each authentication it supports, with the best credential form it can send of those the
-    card has: a network token before the card number.
+    card has: a network token before the card number. After a refusal every form that the card has is a candidate of its own, and for
+    payments of the merchant's so is the number that the account updater gives, on routes that can ask it.
 
     last_code  response code of the payment's last answer
+    refused    the payment was refused before
     """
     considered = []
     asked = asks_for_authentication(payment, last_code)
     for route in routes:
-        against = tuple(_against_route(payment, route, requested=requested, blocked=allowed.blocked, at_us=at_us))
-        credential, available = _credential(payment, route)
-        for authentication in route.authentications:
+        against = tuple(_against_route(payment, route, requested=requested, at_us=at_us))
+        forms = _forms(payment, route, refused=refused)
+        for authentication, credential in product(route.authentications, forms or route.credentials[:1]):
             candidate = Candidate(route.id, authentication, credential)
-            reasons = against if available else (*against, "credential_not_available")
-            if candidate in allowed.declined:
-                reasons = (*(("network_rule",) if allowed.blocked else ()), "just_declined", *(r for r in reasons if r != "network_rule"))
+            reasons = (*_against_again(candidate, allowed), *against, *(() if forms else ("credential_not_available",)))
             if authentication == "three_ds" and payment.initiator == "merchant":
                 reasons = (*reasons, "shopper_absent")
             if not may_claim(authentication, payment=payment, tra_fraud_bps=route.tra_fraud_bps):
@@ -94,11 +97,26 @@ class Eligibility:
         self._known: dict[tuple[object, ...], tuple[Considered, ...]] = {}
 
     def of(
-        self, payment: Payment, *, requested: Sequence[str] | None, allowed: Allowed, at_us: int, last_code: str | None = None
+        self,
+        payment: Payment,
+        *,
+        requested: Sequence[str] | None,
+        allowed: Allowed,
+        at_us: int,
+        last_code: str | None = None,
+        refused: bool = False,
     ) -> tuple[Considered, ...]:
         """What `consider` says."""
-        if requested is not None or allowed.blocked or allowed.declined or last_code is not None:
-            return self._anew(payment, requested=requested, allowed=allowed, at_us=at_us, last_code=last_code)
+        if requested is not None or refused or last_code is not None or allowed.blocked or allowed.never or allowed.declined:
+            return consider(
+                payment,
+                routes=self.routes,
+                requested=requested,
+                allowed=allowed,
+                at_us=at_us,
+                last_code=last_code,
+                refused=refused,
+            )
         card = payment.card
         kind = (
             card.network,
@@ -112,16 +130,11 @@ class Eligibility:
             *[may_claim(form, payment=payment, tra_fraud_bps=tra_fraud_bps) for form, tra_fraud_bps in self._claims],
         )
         if (known := self._known.get(kind)) is None:
-            known = self._anew(payment, requested=None, allowed=allowed, at_us=at_us, last_code=None)
+            known = consider(payment, routes=self.routes, requested=None, allowed=allowed, at_us=at_us)
             if len(self._known) >= KINDS_MAX:
                 self._known.clear()
             self._known[kind] = known
         return known
-
-    def _anew(
-        self, payment: Payment, *, requested: Sequence[str] | None, allowed: Allowed, at_us: int, last_code: str | None
-    ) -> tuple[Considered, ...]:
-        return consider(payment, routes=self.routes, requested=requested, allowed=allowed, at_us=at_us, last_code=last_code)
 
 
 def _authenticating(payment: Payment, considered: Sequence[Considered]) -> tuple[Considered, ...]:
@@ -133,10 +146,17 @@ def _authenticating(payment: Payment, considered: Sequence[Considered]) -> tuple
     )
 
 
-def _against_route(payment: Payment, route: Route, *, requested: Sequence[str] | None, blocked: bool, at_us: int) -> Iterator[str]:
-    card = payment.card
-    if blocked:
+def _against_again(candidate: Candidate, allowed: Allowed) -> Iterator[str]:
+    if allowed.forbids(candidate.credential):
         yield "network_rule"
+    if candidate in allowed.declined:
+        yield "just_declined"
+    if candidate.credential in allowed.stale:
+        yield "credential_stale"
+
+
+def _against_route(payment: Payment, route: Route, *, requested: Sequence[str] | None, at_us: int) -> Iterator[str]:
+    card = payment.card
     if requested is not None and route.id not in requested:
         yield "route_not_requested"
     if not route.enabled:
@@ -169,10 +189,12 @@ def _month_of(day: int) -> str:
     return f"{from_us(day * DAY_US):%Y-%m}"
 
 
-def _credential(payment: Payment, route: Route) -> tuple[CredentialForm, bool]:
-    """The form to send, and whether the card has it."""
-    if payment.card.network_token and "network_token" in route.credentials:
-        return "network_token", True
-    if "pan" in route.credentials:
-        return "pan", True
-    return route.credentials[0], False
+def _forms(payment: Payment, route: Route, *, refused: bool) -> tuple[CredentialForm, ...]:
+    """The best form that the route sends and the card has; after a refusal all, with the account updater's for cards on file."""
+    has: tuple[tuple[CredentialForm, bool], ...] = (
+        ("network_token", payment.card.network_token),
+        ("pan", True),
+        ("updated_pan", refused and payment.initiator == "merchant"),
+    )
+    forms = tuple(form for form, is_there in has if is_there and form in route.credentials)
+    return forms if refused else forms[:1]

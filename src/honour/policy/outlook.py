@@ -11,16 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from honour.approval.retry_model import HOUR_US, Before, RetryModel
+from honour.networks.codes import CodeRow
 from honour.networks.retry_limit import Allowed
 from honour.policy.eligible import Considered
-from honour.policy.plan import Plan, Worth, plan, quiet_until_us
+from honour.policy.plan import Form, Plan, Worth, plan, quiet_until_us
 from honour.policy.value import cost_of, expected_values_minor
 from honour.records.instant import to_us
 from honour.records.payment import Payment
-from honour.records.route import Candidate, Merchant, RouteCost
+from honour.records.route import Candidate, CredentialForm, Merchant, RouteCost
 
 DAY_US = 86_400_000_000
 _LOGIT_MAX = 15.0
+_PASSING = frozenset(("just_declined", "credential_stale"))
+"""Reasons that time takes away."""
 
 
 class History(NamedTuple):
@@ -30,7 +33,7 @@ class History(NamedTuple):
     approved       one of them was approved
     first_us       instant of the first, or None
     routes_tried   routes that answered, oldest first
-    last_status    of the last answer, its response code, and the instant at which it arrived
+    last_status    of the last answer, its response code, the instant at which it arrived, and the credential form that it came to
     """
 
     n_answered: int = 0
@@ -40,11 +43,12 @@ class History(NamedTuple):
     last_status: str | None = None
     last_response_code: str | None = None
     last_us: int | None = None
+    last_credential: CredentialForm | None = None
 
     @property
     def before(self) -> Before:
         """What the retry model asks of it."""
-        return Before(self.n_answered + 1, self.last_status, self.last_response_code)
+        return Before(self.n_answered + 1, self.last_status, self.last_response_code, self.last_credential)
 
 
 class Asked:
@@ -65,8 +69,29 @@ class Asked:
         return ends_us if deadline is None else min(ends_us, to_us(deadline))
 
     @cached_property
+    def sendable(self) -> list[Considered]:
+        """Candidates that may be attempted now, or once some time has passed."""
+        return [one for one in self.considered if set(one.reasons) <= _PASSING]
+
+    @cached_property
     def not_before_us(self) -> int:
-        """Nothing may be sent before: the network's pause, and the merchant's own between retries."""
+        """Nothing may be sent before, in whatever form."""
+        return min((self.from_us(one.candidate.credential) for one in self.sendable), default=self._paused_us)
+
+    def from_us(self, credential: CredentialForm) -> int:
+        """This form may not be sent before: the network's pause, the merchant's own between retries, and data that are old."""
+        until_us, _ = self.allowed.stale.get(credential, (0, None))
+        return max(self._paused_us, until_us)
+
+    @cached_property
+    def stale(self) -> CodeRow | None:
+        """The answer that holds back every form there is, because the data in it are old; None when some form is open."""
+        if not self.sendable or any(one.candidate.credential not in self.allowed.stale for one in self.sendable):
+            return None
+        return min(self.allowed.stale.values(), key=lambda until_and_why: until_and_why[0])[1]
+
+    @cached_property
+    def _paused_us(self) -> int:
         history, paused_us = self.history, self.allowed.not_before_us or 0
         if self.payment.initiator != "merchant" or history.last_status != "declined" or history.last_us is None:
             return paused_us
@@ -113,23 +138,36 @@ def later_of(asked: Asked, *, model: RetryModel | None) -> Plan | None:
     history, payment = asked.history, asked.payment
     if model is None or model.retry is None or payment.initiator != "merchant" or history.last_us is None:
         return None
-    sendable = [one for one in asked.considered if one.eligible or one.reasons == ("just_declined",)]
-    if not sendable:
+    forms = _forms(asked)
+    if not forms:
         return None
-    costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in sendable]
-    best = max(costs, key=lambda cost: _approval_minor(payment, asked.terms, cost) - cost.attempt_minor - cost.decline_minor)
     return plan(
         payment,
         model=model,
         before=history.before,
         refused_us=history.last_us,
         at_us=asked.at_us,
-        from_us=asked.not_before_us,
+        forms=forms,
         until_us=asked.until_us,
         attempts_left=asked.allowed.attempts_left,
-        worth=Worth(_approval_minor(payment, asked.terms, best), best.attempt_minor, best.decline_minor),
         terms=asked.terms,
     )
+
+
+def _forms(asked: Asked) -> list[Form]:
+    """The credential forms that can still be sent, each at the price of its cheapest candidate."""
+    cheapest: dict[CredentialForm, Worth] = {}
+    for one in asked.sendable:
+        cost = cost_of(asked.payment, candidate=one.candidate, route=one.route)
+        worth = Worth(_approval_minor(asked.payment, asked.terms, cost), cost.attempt_minor, cost.decline_minor)
+        known = cheapest.get(one.candidate.credential)
+        if known is None or _left(worth) > _left(known):
+            cheapest[one.candidate.credential] = worth
+    return [Form(credential, asked.from_us(credential), worth) for credential, worth in cheapest.items()]
+
+
+def _left(worth: Worth) -> float:
+    return worth.approval_minor - worth.attempt_minor - worth.refusal_minor
 
 
 def outlook(asked: Asked, predicted: Predicted, *, planned: Plan | None, model: RetryModel | None) -> Outlook:
@@ -142,9 +180,10 @@ def outlook(asked: Asked, predicted: Predicted, *, planned: Plan | None, model: 
     amount_minor, p_approve = payment.amount_minor, predicted.p_approve.tolist()
     costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in eligible]
     if planned is not None:
-        p_approve = _at_level(p_approve, best=planned.p_now)
+        now = [planned.now[one.candidate.credential] for one in eligible]
+        p_approve = _at_level(p_approve, eligible, planned=planned)
         alone = expected_values_minor(p_approve, amount_minor=amount_minor, terms=terms, costs=costs)
-        return Outlook(p_approve, None, alone, _with(alone, p_approve, [planned.then_minor] * len(costs)))
+        return Outlook(p_approve, None, alone, _with(alone, p_approve, [each.then_minor for each in now]))
     worths = [_approval_minor(payment, terms, cost) for cost in costs]
     p_recovered, follows = None, [0.0] * len(costs)
     if model is not None and model.recovery is not None and asked.allowed.attempts_left != 1:
@@ -178,11 +217,14 @@ def _approval_minor(payment: Payment, terms: Merchant, cost: RouteCost) -> float
     return payment.amount_minor * (terms.margin_bps - cost.approval_bps) / 10_000 - cost.approval_minor
 
 
-def _at_level(p_approve: list[float], *, best: float) -> list[float]:
-    """The same differences of log-odds, with the highest at `best`."""
+def _at_level(p_approve: list[float], eligible: list[Considered], *, planned: Plan) -> list[float]:
+    """The same differences of log-odds within each credential form, with the highest at what the plan says of that form."""
     logits = [_logit(p) for p in p_approve]
-    shift = _logit(best) - max(logits)
-    return [1.0 / (1.0 + math.exp(-(logit + shift))) for logit in logits]
+    highest: dict[CredentialForm, float] = {}
+    for one, logit in zip(eligible, logits, strict=True):
+        highest[one.candidate.credential] = max(logit, highest.get(one.candidate.credential, -math.inf))
+    level = {credential: _logit(planned.now[credential].p) - logit for credential, logit in highest.items()}
+    return [1.0 / (1.0 + math.exp(-(logit + level[one.candidate.credential]))) for one, logit in zip(eligible, logits, strict=True)]
 
 
 def _logit(p: float) -> float:

@@ -1,13 +1,15 @@
-"""The plan of a refused payment: over the hours that are left and the attempts that are allowed, when to try again, or never.
+"""The plan of a refused payment: over the hours that are left and the attempts that are allowed, when to try again and with which
+credential, or never.
 
 Dynamic programming over hourly slots, solved anew after every answer. Value of having been refused at slot t with k attempts left:
 
     V_0(t) = 0
-    V_k(t) = max(0, max over u > t of  p(u, u - t) D(u) W - c + (1 - p(u, u - t)) (V_(k-1)(u) - d))
+    V_k(t) = max(0, max over u > t and forms f of  p_f(u, u - t) D(u) W_f - c_f + (1 - p_f(u, u - t)) (V_(k-1)(u) - d_f))
 
-with p the retry model's chance at slot u after a delay of u - t hours, D what is left of an approval's worth after waiting (shoppers
-churn), W that worth, c the price of an attempt and d that of a refusal. Holding a budget of retries over many payments is one number
-added to c (Lagrange: `retry_price_minor`).
+with p_f the retry model's chance at slot u after a delay of u - t hours with credential form f, D what is left of an approval's worth
+after waiting (shoppers churn), W_f that worth, c_f the price of an attempt and d_f that of a refusal. A plan changes the credential once:
+after an attempt with another form than the last one's, V_(k-1) is that of attempts without a change. Holding a budget of retries over
+many payments is one number added to c (Lagrange: `retry_price_minor`).
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from honour.approval.retry_model import HOUR_US, Before, RetryModel, local_place
+from honour.approval.retry_model import HOUR_US, P_RENEWED, RENEWING, Before, RetryModel, is_about_card, local_place
 from honour.features.calendar import EPOCH_DAY, is_holiday
 from honour.records.payment import Payment
-from honour.records.route import Merchant
+from honour.records.route import CredentialForm, Merchant
 
 ATTEMPTS_AHEAD = 5
 """Attempts that a plan looks ahead; it is made anew after each."""
@@ -38,19 +40,33 @@ class Worth(NamedTuple):
     refusal_minor: float
 
 
+class Form(NamedTuple):
+    """A credential form in which the payment could be sent again: from when on, and what is at stake then."""
+
+    credential: CredentialForm
+    from_us: int
+    worth: Worth
+
+
+class Now(NamedTuple):
+    """An attempt sent now in one form: its chance by the retry model, and the value of what is left if it is refused."""
+
+    p: float
+    then_minor: float
+
+
 class Plan(NamedTuple):
     """What waiting is worth.
 
-    p_now       chance of an attempt sent now, by the retry model
-    then_minor  value of what is left if an attempt sent now is refused
-    wait_us     the best later instant, its chance and the value of waiting for it; None when waiting is worth nothing
+    now      an attempt sent now, by credential form
+    wait_us  the best later instant, with which credential, its chance and the value of waiting for it; None when waiting is worth nothing
     """
 
-    p_now: float
-    then_minor: float
-    wait_us: int | None
-    p_wait: float
-    wait_minor: float
+    now: dict[CredentialForm, Now]
+    wait_us: int | None = None
+    credential: CredentialForm | None = None
+    p_wait: float = 0.0
+    wait_minor: float = 0.0
 
 
 def plan(
@@ -60,43 +76,49 @@ def plan(
     before: Before,
     refused_us: int,
     at_us: int,
-    from_us: int,
+    forms: Sequence[Form],
     until_us: int,
     attempts_left: int | None,
-    worth: Worth,
     terms: Merchant,
 ) -> Plan:
     """The best plan for a payment that was refused and that its merchant may try again without the shopper.
 
     refused_us      instant of the last answer
-    from_us         nothing may be sent before
+    forms           in which it could be sent, each once
     until_us        nothing may be sent after: deadline or horizon
     attempts_left   None when nothing limits them
     """
     n_slots = max(1, int((until_us - at_us) // HOUR_US) + 1)
     slots_us = [at_us + hour * HOUR_US for hour in range(n_slots)]
     attempts = ATTEMPTS_AHEAD if attempts_left is None else min(attempts_left, ATTEMPTS_AHEAD)
-    may = _may(payment, slots_us, from_us=from_us, terms=terms)
     since_h = max(0.0, (at_us - refused_us) / HOUR_US)
     odds = model.odds_of_slots(payment, before=before, slots_us=slots_us)
     first = model.odds_of_delays(before, hours=[since_h + hour for hour in range(n_slots)])
     later = model.odds_of_delays(before, hours=range(n_slots + 1))
     numbers = np.array([model.odds_of_number(before.number + ahead) for ahead in range(attempts)])
     left = np.exp(-terms.delay_cost_bps_per_day / 10_000.0 * np.arange(n_slots) / 24.0)
-    solved = np.empty(4)
-    prices = np.array([worth.approval_minor, worth.attempt_minor + terms.retry_price_minor, worth.refusal_minor])
-    _solver()(odds, first, later, numbers, left, may, prices, solved)
-    p_now, then, slot, value = solved.tolist()
+    loud = _loud(payment, slots_us, terms=terms)
+    may = np.array([loud & (np.array(slots_us) >= form.from_us) for form in forms])
+    now_odds = float(odds[0] * first[0] * numbers[0])
+    factors = np.array([_factor(model, form.credential, before=before, now_odds=now_odds) for form in forms])
+    same = np.array([before.credential in (None, form.credential) for form in forms])
+    prices = np.array([(w.approval_minor, w.attempt_minor + terms.retry_price_minor, w.refusal_minor) for w in (f.worth for f in forms)])
+    solved = np.empty((2, len(forms)))
+    best = np.empty(3)
+    _solver()(odds, first, later, numbers, left, may, factors, same, prices, solved, best)
+    now = {form.credential: Now(p, then) for form, p, then in zip(forms, *solved.tolist(), strict=True)}
+    slot, value, which = best.tolist()
     if slot < 1.0:
-        return Plan(p_now, then, None, 0.0, 0.0)
-    at = int(slot)
-    chance = odds[at] * first[at] * numbers[0]
-    return Plan(p_now, then, slots_us[at], float(chance / (1.0 + chance)), value)
+        return Plan(now)
+    at, form = int(slot), int(which)
+    chance = odds[at] * first[at] * numbers[0] * factors[form]
+    return Plan(now, slots_us[at], forms[form].credential, float(chance / (1.0 + chance)), value)
 
 
 def warm(model: RetryModel, *, year: int) -> None:
     """Compile, and read the holidays of the countries that the model knows, before the first payment waits for it."""
-    _solver()(*[np.zeros(1)] * 3, np.ones(1), np.ones(1), np.ones(1, dtype=np.bool_), np.zeros(3), np.empty(4))
+    one, yes = np.ones(1), np.ones(1, dtype=np.bool_)
+    _solver()(one, one, np.ones(2), one, one, yes[None], one, yes, np.zeros((1, 3)), np.empty((2, 1)), np.empty(3))
     for term in model.retry.weights if model.retry is not None else ():
         if term.startswith("country=") and "&" not in term:
             for month in (1, 12):
@@ -113,13 +135,22 @@ def quiet_until_us(country: str | None, *, at_us: int, quiet_hours: tuple[int, i
     return until_us
 
 
-def _may(payment: Payment, slots_us: Sequence[int], *, from_us: int, terms: Merchant) -> NDArray[np.bool_]:
-    """Slots in which an attempt may be sent."""
+def _loud(payment: Payment, slots_us: Sequence[int], *, terms: Merchant) -> NDArray[np.bool_]:
+    """Slots outside the merchant's quiet hours."""
     quiet = terms.quiet_hours
     if quiet is None:
-        return np.array([at_us >= from_us for at_us in slots_us])
+        return np.ones(len(slots_us), dtype=np.bool_)
     country = payment.card.issuer_country
-    return np.array([at_us >= from_us and not _is_quiet(local_place(country, at_us)[1], quiet) for at_us in slots_us])
+    return np.array([not _is_quiet(local_place(country, at_us)[1], quiet) for at_us in slots_us])
+
+
+def _factor(model: RetryModel, credential: CredentialForm, *, before: Before, now_odds: float) -> float:
+    """Factor of the odds in this form. While the log says nothing of newer data after an answer about the card, what is published."""
+    learned = model.odds_of_change(credential, before=before)
+    if learned is not None:
+        return learned
+    renews = credential in RENEWING and is_about_card(before)
+    return max(1.0, P_RENEWED / (1.0 - P_RENEWED) / max(now_odds, 1e-9)) if renews else 1.0
 
 
 def _is_quiet(hour: int, quiet_hours: tuple[int, int]) -> bool:
@@ -137,31 +168,57 @@ def _solver() -> Any:
         return numba.njit(_solve, nogil=True, error_model="numpy")
 
 
-def _solve(odds: Any, first: Any, later: Any, numbers: Any, left: Any, may: Any, prices: Any, solved: Any) -> None:
-    """Compiled. Fills `solved`: chance now, value after a refusal now, best later slot (0 for none) and its value."""
-    n, attempts = len(odds), len(numbers)
-    approval, price, refusal = prices
-    values = np.zeros(n)  # V of the attempts that are left after this one.
+def _solve(
+    odds: Any, first: Any, later: Any, numbers: Any, left: Any, may: Any, factors: Any, same: Any, prices: Any, solved: Any, best: Any
+) -> None:
+    """Compiled. Fills `solved` with chance now and value after a refusal now by form, `best` with slot (0 for none), value and form.
+
+    A delay's factor changes at a few lengths only: values are worked out for each of them once, and then compared.
+    """
+    n, attempts, n_forms = len(odds), len(numbers), len(factors)
+    ends = np.empty(n + 1, dtype=np.int64)  # Delays, hours, at which a step ends.
+    n_steps = 0
+    for delay in range(2, n + 1):
+        if delay == n or later[delay] != later[delay - 1]:
+            ends[n_steps] = delay
+            n_steps += 1
+    unchanged, anything = np.zeros(n), np.zeros(n)  # V of the attempts that are left after this one, without and with a change.
     for k in range(1, attempts):
         number = numbers[attempts - k]
-        before = np.zeros(n)
+        as_same, as_any = np.zeros((n_steps, n)), np.zeros((n_steps, n))
+        begins = 1
+        for step in range(n_steps):
+            for u in range(begins, n):
+                for form in range(n_forms):
+                    if may[form, u]:
+                        chance = odds[u] * later[begins] * number * factors[form]
+                        p = chance / (1.0 + chance)
+                        gain = p * left[u] * prices[form, 0] - prices[form, 1] - (1.0 - p) * prices[form, 2]
+                        if same[form]:
+                            as_same[step, u] = max(as_same[step, u], gain + (1.0 - p) * unchanged[u])
+                            as_any[step, u] = max(as_any[step, u], gain + (1.0 - p) * anything[u])
+                        else:
+                            as_any[step, u] = max(as_any[step, u], gain + (1.0 - p) * unchanged[u])
+            begins = ends[step]
+        unchanged, anything = np.zeros(n), np.zeros(n)
         for t in range(n - 1):
-            best = 0.0
-            for u in range(t + 1, n):
-                if may[u]:
-                    chance = odds[u] * later[u - t] * number
-                    p = chance / (1.0 + chance)
-                    value = p * left[u] * approval - price + (1.0 - p) * (values[u] - refusal)
-                    if value > best:
-                        best = value
-            before[t] = best
-        values = before
-    now = odds[0] * first[0] * numbers[0]
-    solved[0], solved[1], solved[2], solved[3] = now / (1.0 + now), values[0], 0.0, 0.0
-    for u in range(1, n):
-        if may[u]:
-            chance = odds[u] * first[u] * numbers[0]
-            p = chance / (1.0 + chance)
-            value = p * left[u] * approval - price + (1.0 - p) * (values[u] - refusal)
-            if value > solved[3]:
-                solved[2], solved[3] = u, value
+            begins = 1
+            most_same, most_any = 0.0, 0.0
+            for step in range(n_steps):
+                for u in range(t + begins, min(n, t + ends[step])):
+                    most_same = max(most_same, as_same[step, u])
+                    most_any = max(most_any, as_any[step, u])
+                begins = ends[step]
+            unchanged[t], anything[t] = most_same, most_any
+    best[0], best[1], best[2] = 0.0, 0.0, 0.0
+    for form in range(n_forms):
+        now = odds[0] * first[0] * numbers[0] * factors[form]
+        solved[0, form], solved[1, form] = now / (1.0 + now), anything[0] if same[form] else unchanged[0]
+        for u in range(1, n):
+            if may[form, u]:
+                chance = odds[u] * first[u] * numbers[0] * factors[form]
+                p = chance / (1.0 + chance)
+                then = anything[u] if same[form] else unchanged[u]
+                value = p * left[u] * prices[form, 0] - prices[form, 1] + (1.0 - p) * (then - prices[form, 2])
+                if value > best[1]:
+                    best[0], best[1], best[2] = u, value, form

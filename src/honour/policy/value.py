@@ -51,18 +51,19 @@ def _earned_minor(amount_minor: int, *, terms: Merchant, cost: RouteCost) -> flo
 
 
 def cost_of(payment: Payment, *, candidate: Candidate, route: Route) -> RouteCost:
-    """What one attempt of `payment` in the form of `candidate` costs: 3-D Secure and a border are part of the four plain fees.
+    """What one attempt of `payment` in the form of `candidate` costs: 3-D Secure, account updater and border are part of the plain fees.
 
     A border is crossed when the card's country is known and is not the route's.
     """
     cost = route.cost
-    authenticates = candidate.authentication == "three_ds" and cost.three_ds_minor > 0.0
+    form_minor = cost.three_ds_minor if candidate.authentication == "three_ds" else 0.0
+    form_minor += cost.update_minor if candidate.credential == "updated_pan" else 0.0
     country = payment.card.issuer_country
     crosses = cost.cross_border_bps > 0.0 and country is not None and country != route.country
-    if not authenticates and not crosses:
+    if form_minor == 0.0 and not crosses:
         return cost
     return RouteCost(
-        attempt_minor=cost.attempt_minor + (cost.three_ds_minor if authenticates else 0.0),
+        attempt_minor=cost.attempt_minor + form_minor,
         approval_minor=cost.approval_minor,
         approval_bps=cost.approval_bps + (cost.cross_border_bps if crosses else 0.0),
         decline_minor=cost.decline_minor,

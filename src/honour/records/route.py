@@ -9,7 +9,9 @@ import msgspec
 from honour.records.payment import Country, Currency, Funding, Identifier, Network
 
 Authentication = Literal["none", "three_ds", "exemption_tra", "exemption_low_value", "exemption_recurring", "exemption_corporate"]
-CredentialForm = Literal["pan", "network_token", "wallet"]
+CredentialForm = Literal["pan", "network_token", "updated_pan", "wallet"]
+"""How the card is presented: its number as it is on file, a network token, that number as the networks' account updater gives it when
+it is asked just before the attempt, or a wallet."""
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Hour = Annotated[int, msgspec.Meta(ge=0, le=23)]
 
@@ -22,6 +24,7 @@ class RouteCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     approval_bps    charged on approval, basis points of the amount
     decline_minor   charged when the attempt is not approved, on top
     three_ds_minor  charged for an attempt with 3-D Secure, whatever the answer, on top
+    update_minor    charged for an attempt with an updated card number, whatever the answer, on top: the account updater is asked first
     cross_border_bps  charged on approval when the card was issued in another country than the route's, basis points of the amount
     """
 
@@ -30,6 +33,7 @@ class RouteCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     approval_bps: NonNegative = 0.0
     decline_minor: NonNegative = 0.0
     three_ds_minor: NonNegative = 0.0
+    update_minor: NonNegative = 0.0
     cross_border_bps: NonNegative = 0.0
 
 

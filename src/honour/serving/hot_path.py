@@ -203,7 +203,12 @@ class Engine:
         if self._eligibility.routes is not self.settings.routes:
             self._eligibility = Eligibility(self.settings.routes)
         considered = self._eligibility.of(
-            payment, requested=request.routes, allowed=allowed, at_us=at_us, last_code=history.last_response_code
+            payment,
+            requested=request.routes,
+            allowed=allowed,
+            at_us=at_us,
+            last_code=history.last_response_code,
+            refused=history.n_answered > 0,
         )
         eligible = [one.candidate for one in considered if one.eligible]
         canary = canary_of(self.state.stages, payment, first_us=history.first_us, at_us=at_us, salt=self.settings.policy.salt)

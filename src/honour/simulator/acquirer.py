@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from honour.records.payment import Currency, Network, Payment
-from honour.records.route import Authentication, Candidate, Route, RouteCost
+from honour.records.route import Authentication, Candidate, CredentialForm, Route, RouteCost
 from honour.simulator import table
 from honour.simulator.draw import Draws, normal
 from honour.simulator.issuer import Issuer
@@ -94,7 +94,7 @@ def make_acquirers() -> tuple[Acquirer, ...]:
 def candidates(payment: Payment, *, routes: tuple[Route, ...]) -> Iterator[Candidate]:
     """Every way of attempting `payment` that the routes say they carry, in the order of `routes`.
 
-    A token needs a card that has one; authentication and its exemptions need a shopper who is there.
+    A token needs a card that has one, the account updater a card on file; authentication and its exemptions need a shopper who is there.
     """
     for route in routes:
         if not carries(route, payment=payment):
@@ -103,8 +103,15 @@ def candidates(payment: Payment, *, routes: tuple[Route, ...]) -> Iterator[Candi
             if authentication != "none" and payment.initiator == "merchant":
                 continue
             for credential in route.credentials:
-                if credential != "network_token" or payment.card.network_token:
+                if has_form(payment, credential):
                     yield Candidate(route.id, authentication, credential)
+
+
+def has_form(payment: Payment, credential: CredentialForm) -> bool:
+    """Whether the card can be presented in this form: a token must be there, and only a number on file can be looked up."""
+    if credential == "network_token":
+        return payment.card.network_token
+    return credential != "updated_pan" or payment.initiator == "merchant"
 
 
 def carries(route: Route, *, payment: Payment) -> bool:
@@ -120,10 +127,13 @@ def carries(route: Route, *, payment: Payment) -> bool:
     )
 
 
-def cost_minor(route: Route, *, payment: Payment, authentication: Authentication, approved: bool) -> float:
+def cost_minor(
+    route: Route, *, payment: Payment, authentication: Authentication, approved: bool, credential: CredentialForm = "pan"
+) -> float:
     """What one attempt costs once its answer is known, minor units of the payment."""
     cost = route.cost
     sent = cost.attempt_minor + (cost.three_ds_minor if authentication == "three_ds" else 0.0)
+    sent += cost.update_minor if credential == "updated_pan" else 0.0
     if not approved:
         return sent + cost.decline_minor
     bps = cost.approval_bps + (cost.cross_border_bps if payment.card.issuer_country != route.country else 0.0)

@@ -168,10 +168,11 @@ def _life(it: Situation) -> list[Stop]:
     if it.day >= holder.ends_day:
         return [Stop("lifecycle", 1.0, "stolen" if holder.stolen else "closed")]
     token = it.candidate.credential == "network_token"
+    newest = token or (it.candidate.credential == "updated_pan" and holder.renewed)
     found = []
     if it.day >= holder.expires_day:
         # A shopper who is there has the new card at hand more often than not.
-        found.append(Stop("lifecycle", 0.05 if token else 0.85 if it.payment.initiator == "merchant" else 0.3, "expired"))
+        found.append(Stop("lifecycle", 0.05 if newest else 0.85 if it.payment.initiator == "merchant" else 0.3, "expired"))
     if it.truth.mistyped and not token and it.payment.initiator == "customer":
         found.append(Stop("lifecycle", 1.0, "security_code"))
     return found

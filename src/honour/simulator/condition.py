@@ -20,6 +20,8 @@ from honour.simulator.shop import SHOP_BY_ID
 from honour.simulator.shopper import Cardholder
 
 HOUR_US = 3_600_000_000
+UPDATE_MINOR = 10.0
+"""What asking the account updater costs, minor units; ours, as prices differ by contract."""
 
 
 class Now(NamedTuple):
@@ -40,7 +42,7 @@ class Conditions:
         self._acquirers = acquirers
         self._chance = chance
         _check(scenario, routes={acquirer.id for acquirer in acquirers}, issuers={issuer.id for issuer in issuers})
-        self._routes = {acquirer.id: acquirer.route for acquirer in acquirers}
+        self._routes = {acquirer.id: _updating(acquirer.route) if scenario.updater else acquirer.route for acquirer in acquirers}
         self._is_incident = lru_cache(maxsize=65_536)(self._draw_incident)
         self._is_fault = lru_cache(maxsize=65_536)(lambda issuer, hour: chance.of(f"fault/{issuer.id}/{hour}")[0] < issuer.fault_rate)
         self._at = lru_cache(maxsize=65_536)(self._route_at)
@@ -131,6 +133,12 @@ class Conditions:
 
 def _hits(event: events.Outage, *, payment: Payment, issuer: Issuer) -> bool:
     return event.network in (None, payment.card.network) and event.issuer in (None, issuer.id)
+
+
+def _updating(route: Route) -> Route:
+    """The route with the networks' account updater."""
+    cost = msgspec.structs.replace(route.cost, update_minor=UPDATE_MINOR)
+    return msgspec.structs.replace(route, credentials=(*route.credentials, "updated_pan"), cost=cost)
 
 
 def _times(cost: RouteCost, factor: float) -> RouteCost:

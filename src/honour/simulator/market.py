@@ -49,7 +49,9 @@ class Market:
     def __init__(self, scenario: Scenario, *, seed: int, stream: int, issuers: tuple[Issuer, ...]) -> None:
         self._scenario = scenario
         self._prefix = f"pay_{seed}_{stream}_"
-        self._people = Population(seed, issuers=issuers, first_day=scenario.start_us // DAY_US, funds_tight=scenario.funds_tight)
+        self._people = Population(
+            seed, issuers=issuers, first_day=scenario.start_us // DAY_US, funds_tight=scenario.funds_tight, stale_days=scenario.stale_days
+        )
         self._payment_draws = Draws(seed, purpose=f"{stream}/payment")
         self._truth_draws = Draws(seed, purpose=f"{stream}/truth")
         self._mix = Mix(shops_with(scenario.recurring_share))

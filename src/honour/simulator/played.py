@@ -122,7 +122,8 @@ def expected_minor(world: World, made: Attempted) -> float:
     p = world.p_approve(payment, candidate=candidate, at_us=made.at_us, earlier=made.n_before)
     fees = world.conditions.fees(candidate.route, made.at_us)
     approved, refused = (
-        cost_minor(fees, payment=payment, authentication=candidate.authentication, approved=outcome) for outcome in (True, False)
+        cost_minor(fees, payment=payment, authentication=candidate.authentication, approved=outcome, credential=candidate.credential)
+        for outcome in (True, False)
     )
     return p * (payment.amount_minor * world.merchants[payment.merchant_id].margin_bps / 10_000 - approved) - (1.0 - p) * refused
 

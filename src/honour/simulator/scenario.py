@@ -24,6 +24,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     payments_per_day  on average; the hours and days of the week differ
     funds_tight       added to how tight funds are in every country
     recurring_share   share of all payments that are the subscription merchant's; null keeps the usual share
+    updater           routes can ask the networks' account updater for newer data of cards on file
+    stale_days        days for which a card that expired, or was lost, is still on file
     """
 
     name: str
@@ -33,6 +35,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     description: str = ""
     funds_tight: float = 0.0
     recurring_share: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    updater: bool = False
+    stale_days: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 25
     events: tuple[Event, ...] = ()
 
     @property

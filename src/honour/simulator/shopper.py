@@ -20,12 +20,14 @@ CARD_RISK = 0.6
 """Spread of what issuers hold against one card, in logit."""
 CARE: dict[Initiator, float] = {"customer": 0.9, "merchant": -1.55}
 """Logarithm by which shoppers buy below their means; a renewal comes whether there is money or not."""
-EXPIRY_CYCLE, LIFE_CYCLE, STALE_DAYS = 1_461, 5_000, 25
-"""Days from one expiry date, or one loss, of a card to the next; days for which an old card is still on file."""
+EXPIRY_CYCLE, LIFE_CYCLE = 1_461, 5_000
+"""Days from one expiry date, or one loss, of a card to the next."""
 FUNDS_SPREAD = 0.62
 """Standard deviation of the logarithm of available funds around their monthly course."""
 FUNDS_MEMORY = 0.7
 """Correlation of that deviation from one day to the next: who is short today is often short tomorrow."""
+RENEWED_SHARE = 0.65
+"""Share of replaced cards that the account updater knows of: networks.md section 6, vendors say 60 to 80 %."""
 _DAYS_BACK = 16
 
 
@@ -35,6 +37,7 @@ class Cardholder:
 
     salary      reaches the account on each payday, minor units of the country's currency
     lasts_days  days until it is spent down to `rest`, a share of it
+    renewed     its issuer tells the networks' account updater of the new date and number
     abroad      the card works with acquirers abroad
     blocked     trades (MCC) that it is blocked for, if any
     ends_day    day since 1970 on which the card is closed or reported stolen; far away for most
@@ -55,6 +58,7 @@ class Cardholder:
     ends_day: int
     stolen: bool
     expires_day: int
+    renewed: bool
     risk: float
     taste: float
     moves: float
@@ -116,12 +120,14 @@ class Population:
     """Everyone who pays: cards by country and number, the same whenever they are asked for.
 
     funds_tight  added to how tight funds are in every country
+    stale_days   days for which an old card is still on file
     """
 
-    def __init__(self, seed: int, *, issuers: tuple[Issuer, ...], first_day: int, funds_tight: float = 0.0) -> None:
+    def __init__(self, seed: int, *, issuers: tuple[Issuer, ...], first_day: int, funds_tight: float = 0.0, stale_days: int = 25) -> None:
         self._draws = Draws(seed, purpose="cardholder")
         self._first_day = first_day
         self._funds_tight = funds_tight
+        self._stale_days = stale_days
         self._known: dict[str, Cardholder] = {}
         self._issuers = {country: [issuer for issuer in issuers if issuer.country == country] for country in LANDS}
         self._issuer_bounds = {country: bounds_of([issuer.share for issuer in members]) for country, members in self._issuers.items()}
@@ -150,7 +156,7 @@ class Population:
         w = self._draws.of(card_id + "/funds")
         issuer = self._issuers[country][bisect(self._issuer_bounds[country], u[0])]
         span = issuer.ranges[bisect(bounds_of([range_.share for range_ in issuer.ranges]), u[1])]
-        expires = EPOCH_DAY + timedelta(days=_next(int(u[2] * EXPIRY_CYCLE), after=self._first_day - STALE_DAYS, cycle=EXPIRY_CYCLE))
+        expires = EPOCH_DAY + timedelta(days=_next(int(u[2] * EXPIRY_CYCLE), after=self._first_day - self._stale_days, cycle=EXPIRY_CYCLE))
         return Cardholder(
             card=Card(
                 card_id=card_id,
@@ -170,9 +176,10 @@ class Population:
             payday=0 if w[3] < 0.7 else 1 + int(w[4] * 28),
             abroad=v[0] >= LANDS[country].abroad_closed,
             blocked=SHOPS[int(v[1] * len(SHOPS))].mcc if v[2] < 0.05 else None,
-            ends_day=_next(int(v[3] * LIFE_CYCLE), after=self._first_day - STALE_DAYS, cycle=LIFE_CYCLE),
+            ends_day=_next(int(v[3] * LIFE_CYCLE), after=self._first_day - self._stale_days, cycle=LIFE_CYCLE),
             stolen=v[4] < 0.2,
             expires_day=(_month_after(expires) - EPOCH_DAY).days,
+            renewed=w[5] < RENEWED_SHARE,
             risk=CARD_RISK * normal(v[5]),
             taste=v[6],
             moves=v[7],

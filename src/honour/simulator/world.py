@@ -18,7 +18,7 @@ from honour.records.instant import from_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate, Merchant, Route
 from honour.simulator import shop, told
-from honour.simulator.acquirer import Acquirer, Liking, candidates, carries, cost_minor, make_acquirers
+from honour.simulator.acquirer import Acquirer, Liking, candidates, carries, cost_minor, has_form, make_acquirers
 from honour.simulator.cause import Situation, Stop, Truth, p_frictionless, stops
 from honour.simulator.condition import Conditions
 from honour.simulator.draw import Draws, Uniforms, between, normal
@@ -194,7 +194,7 @@ class World:
             route is not None
             and carries(route, payment=payment)
             and candidate.credential in route.credentials
-            and (candidate.credential != "network_token" or payment.card.network_token)
+            and has_form(payment, candidate.credential)
             and candidate.authentication in route.authentications
             and (candidate.authentication == "none" or payment.initiator == "customer")
             and self._may_claim(candidate, payment)
@@ -210,7 +210,9 @@ class World:
         acquirer, issuer = self._acquirer_of[candidate.route], self._market.holder(payment).issuer
         network = payment.card.network
         route = self.conditions.route_at(acquirer, at_us) or acquirer.route
-        cost = cost_minor(route, payment=payment, authentication=candidate.authentication, approved=stop is None)
+        cost = cost_minor(
+            route, payment=payment, authentication=candidate.authentication, approved=stop is None, credential=candidate.credential
+        )
         latency_ms = acquirer.works.latency_ms * math.exp(0.35 * normal(uniforms[1]))
         if stop is not None and stop.cause == "unsupported":
             return Answer("failed", None, None, None, 20.0, cost)

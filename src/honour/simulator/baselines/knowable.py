@@ -141,7 +141,8 @@ class _Knowable:
             p = p * (1.0 - stop.share)
         fees = world.conditions.fees(candidate.route, at_us)
         approved, declined = (
-            cost_minor(fees, payment=payment, authentication=candidate.authentication, approved=outcome) for outcome in (True, False)
+            cost_minor(fees, payment=payment, authentication=candidate.authentication, approved=outcome, credential=candidate.credential)
+            for outcome in (True, False)
         )
         return p * (margin_minor(world, payment) - approved) - (1.0 - p) * declined, 1.0 - p - left
 

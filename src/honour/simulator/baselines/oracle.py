@@ -66,7 +66,11 @@ class _Truth:
             p *= 1.0 - stop.share
         approved, declined = (
             cost_minor(
-                world.conditions.fees(candidate.route, at_us), payment=payment, authentication=candidate.authentication, approved=outcome
+                world.conditions.fees(candidate.route, at_us),
+                payment=payment,
+                authentication=candidate.authentication,
+                approved=outcome,
+                credential=candidate.credential,
             )
             for outcome in (True, False)
         )
