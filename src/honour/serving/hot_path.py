@@ -202,13 +202,9 @@ class Engine:
         history = self.state.book.history(payment.payment_id)
         if self._eligibility.routes is not self.settings.routes:
             self._eligibility = Eligibility(self.settings.routes)
+        last_code, refused = history.last_response_code, history.n_answered > 0
         considered = self._eligibility.of(
-            payment,
-            requested=request.routes,
-            allowed=allowed,
-            at_us=at_us,
-            last_code=history.last_response_code,
-            refused=history.n_answered > 0,
+            payment, requested=request.routes, allowed=allowed, at_us=at_us, last_code=last_code, refused=refused
         )
         eligible = [one.candidate for one in considered if one.eligible]
         canary = canary_of(self.state.stages, payment, first_us=history.first_us, at_us=at_us, salt=self.settings.policy.salt)
