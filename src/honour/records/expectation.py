@@ -49,7 +49,9 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class QualitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What comes in, held against expectations.
 
+    live          a process beside the server checks every event after it was taken in
     expectations  beside, or in place of, those that Honour ships
     """
 
+    live: bool = True
     expectations: tuple[Expectation, ...] = ()

@@ -24,6 +24,7 @@ from honour.serving.app import Service
 from honour.serving.bundles import Bundles, owner_of
 from honour.serving.hot_path import Engine
 from honour.serving.keys import check_reachable
+from honour.serving.live_quality import LiveQuality
 from honour.serving.protocol import protocol_of
 from honour.serving.recovery import snapshot
 from honour.serving.shadow import Shadows
@@ -77,6 +78,8 @@ def serve(
 
     async def run() -> None:
         works = [upkeep.forever(), service.push.forever(), following(engine), _say_when_started(server, listening)]
+        if data is not None:
+            works.append(LiveQuality(service, data=data).forever())
         if bundles is not None:
             shadows = Shadows(service, data_dir=bundles.data_dir)
             service.metrics.follow_bundles(bundles, shadows)

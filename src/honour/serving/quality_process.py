@@ -1,0 +1,73 @@
+"""The process that holds what a server took against expectations, after everything else on the machine.
+
+python -m honour.serving.quality_process    what to do on standard input (JSON), figures on standard output, a line every few seconds
+
+It reads the log and nothing else, so that no answer waits for it. It ends with the server: nobody reads its lines any more.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import msgspec
+
+from honour.features.expectation import expected_of
+from honour.features.live import Live
+from honour.features.tally import DAY_US
+from honour.records.expectation import QualitySettings
+from honour.records.settings import DataSettings
+from honour.stores.opening import open_log
+from honour.stores.port import EventLog
+
+TELL_EVERY_S = 5.0
+BACKLOG_MAX = 500_000
+"""Most events before the start that are read to know what is usual."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What the process is told: where the log is, what is expected, and which routes there are."""
+
+    data: DataSettings
+    quality: QualitySettings
+    routes: tuple[str, ...]
+
+
+def main(task: Task) -> None:
+    """Fold the log for as long as somebody reads what is said."""
+    os.nice(19)
+    log = open_log(task.data, read_only=True)
+    try:
+        expected = expected_of(task.quality.expectations, routes=task.routes)
+        live = Live(expected, start_seq=log.last_seq)
+        days = max((one.reference_days for one in expected.expectations), default=1)
+        after_seq = before_the(log, time.time_ns() // 1_000 - days * DAY_US)
+        while True:
+            for logged in log.read(after_seq=after_seq):
+                live.take(logged)
+                after_seq = logged.seq
+            sys.stdout.buffer.write(msgspec.json.encode(live.figures(now_us=time.time_ns() // 1_000)) + b"\n")
+            sys.stdout.buffer.flush()
+            time.sleep(TELL_EVERY_S)
+    except BrokenPipeError:
+        os._exit(0)  # The server has ended; flushing what nobody reads would fail once more.
+    finally:
+        log.close()
+
+
+def before_the(log: EventLog, instant_us: int) -> int:
+    """The last position before an instant, or `BACKLOG_MAX` before the end where that is later."""
+    low, high = max(0, log.last_seq - BACKLOG_MAX), log.last_seq
+    while low < high:
+        middle = (low + high) // 2
+        found = next(iter(log.read(after_seq=middle)), None)
+        if found is not None and found.arrived_us < instant_us:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+if __name__ == "__main__":
+    main(msgspec.json.decode(sys.stdin.buffer.readline(), type=Task))
