@@ -24,6 +24,9 @@ def compare(
     kind: list[str] = typer.Option([], "--kind", help="Kinds to compare (repeat). Default: all that can be fitted here."),
     out: Path | None = typer.Option(None, "--out", help="Folder of table, picture and figures. Default: comparison in the data folder."),
     holdout_days: float = typer.Option(10.0, "--holdout-days", min=0.01, help="Last days, on which all are judged."),
+    deep_rows: int | None = typer.Option(
+        None, "--deep-rows", min=500, help="Newest attempts that deep kinds are fitted on; fewer take less time. Default: 100000."
+    ),
     price: float = typer.Option(0.04, "--price", min=0.0, help="Of one hour of one core, in a currency of yours."),
     seed: int = SEED,
     threads: int | None = THREADS,
@@ -50,6 +53,7 @@ def compare(
             price_per_hour=price,
             seed=seed,
             threads=threads or os.cpu_count() or 1,
+            deep_rows_max=deep_rows,
             step=step,
         )
     if json:

@@ -47,13 +47,17 @@ def fit_and_calibrate(
     settings: Mapping[str, float] | None = None,
     seed: int = 1,
     n_threads: int = 1,
+    rows_max: int | None = None,
     step: Step = lambda _what, _done, _total: None,
 ) -> Fitted:
     """Choose, calibrate and fit on `early` alone.
 
+    rows_max  newest rows that count, when the kind takes more
     settings  of the kind, by name: one more configuration to choose from, called "tuned"
     """
     told, named = told_by_catalogue(seed=seed, n_threads=n_threads), kind_named(kind)
+    if rows_max is not None:
+        named = named._replace(rows_max=min(rows_max, named.rows_max or rows_max))
     configurations = (*named.configurations, *([tuned_configuration(named, settings)] if settings else []))
     found = search(early, kind=named, told=told, step=step, configurations=configurations)
     later = found.later

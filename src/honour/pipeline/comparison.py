@@ -35,6 +35,7 @@ def compare_kinds(
     price_per_hour: float,
     seed: int,
     threads: int,
+    deep_rows_max: int | None = None,
     step: Step,
 ) -> Comparison:
     """Fit every kind on the log without its last `holdout_days`, judge it on those, and leave table, picture and figures in `out`."""
@@ -63,6 +64,7 @@ def compare_kinds(
         price_per_hour=price_per_hour,
         seed=seed,
         n_threads=threads,
+        deep_rows_max=deep_rows_max,
         step=step,
     )
     out.mkdir(parents=True, exist_ok=True)
@@ -81,7 +83,9 @@ def page(found: Comparison) -> str:
     """The table as Markdown."""
     heads = ("kind", *_HEADS)
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    lines += [f"| {' | '.join(row_of(one))} |" for one in found.kinds]
+    for one in found.kinds:
+        name, *rest = row_of(one)
+        lines.append(f"| {' | '.join([f'{name} (take this)' if one.name == found.recommended else name, *rest])} |")
     return "\n".join([f"Fitted on {found.n_early} attempts, judged on {found.n_late} later ones.", "", *lines, "", found.why]) + "\n"
 
 
@@ -116,9 +120,12 @@ def picture(found: Comparison) -> bytes:
         colour = "#1858c8" if one.on_front else "#888888"
         error = ([max(0.0, loss.value - loss.low)], [max(0.0, loss.high - loss.value)])
         axes.errorbar([ms], [loss.value], yerr=error, fmt="o", color=colour, alpha=0.8)
+        if one.name == found.recommended:
+            axes.plot([ms], [loss.value], marker="o", markersize=14, markerfacecolor="none", color="#c84818", label="recommended")
         axes.annotate(one.name, (ms, loss.value), textcoords="offset points", xytext=(6, 4), fontsize=8)
     front = sorted((one.latency[1].p50_ms, one.metrics["log_loss"].value) for one in found.kinds if one.on_front)
-    axes.plot([ms for ms, _ in front], [loss for _, loss in front], color="#1858c8", linewidth=0.8)
+    axes.plot([ms for ms, _ in front], [loss for _, loss in front], color="#1858c8", linewidth=0.8, label="Pareto front")
+    axes.legend(fontsize=8)
     axes.set_xscale("log")
     axes.set_xlabel("milliseconds for 8 candidates, median")
     axes.set_ylabel("log loss on later attempts, 95 % interval")

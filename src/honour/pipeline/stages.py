@@ -20,19 +20,20 @@ from honour.learning.served import ServedRow, served_rows
 from honour.learning.train import train
 from honour.outcomes.state import State
 from honour.pipeline.attempts import attempts_of
-from honour.pipeline.picture import reliability_picture
+from honour.pipeline.picture import precision_recall_picture, reliability_picture
 from honour.pipeline.work import Work
 from honour.registry.tracking import Entry, Registry, Version
 from honour.release.bundle import load_bundle, write_bundle
 from honour.release.data_figures import data_figures
 from honour.release.gate import EXPECTATIONS_GATE, DataFigures, GateResult, ModelFigures, judge_data, judge_model
 from honour.release.model_card import Lineage, card_text
-from honour.release.model_figures import Judged, judgement_of, model_figures
+from honour.release.model_figures import Judged, judgement_of, model_figures, probabilities
+from honour.release.operating import PrCurve, pr_curves
 from honour.release.value import ValueGain, probabilities_by_route, replay_rows, same_form, value_gain
 
 REPLAYED_MAX = 5_000
 """Later attempts that are replayed and held against the log: the last ones. More say little more and take their time."""
-CARD, RELIABILITY = "model-card.md", "reliability.png"
+CARD, RELIABILITY, PRECISION_RECALL = "model-card.md", "reliability.png", "precision-recall.png"
 
 
 class QualityDone(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +65,7 @@ class EvaluateDone(msgspec.Struct, frozen=True, kw_only=True):
     """How the judged model does on later attempts, and the gates on it."""
 
     judgement: Judgement
+    curves: tuple[PrCurve, ...]
     figures: ModelFigures
     gates: tuple[GateResult, ...]
 
@@ -142,12 +144,14 @@ def evaluate(work: Work) -> EvaluateDone:
     made = work.folder.read("train.json", kind=TrainDone)
     assert made is not None
     judgement = judgement_of(sides, training=made.training)
+    curves = pr_curves(probabilities(sides.judged, late), late, settings=work.settings)
     work.folder.keep(RELIABILITY, reliability_picture(judgement.reliability))
+    work.folder.keep(PRECISION_RECALL, precision_recall_picture(curves))
     work.step("replaying", 0, None)
     served = _served(work)
     value = _value(work, served, sides=sides)
     figures = model_figures(sides, judgement=judgement, shipped=work.bundle, value=value, served=served, table=work.table)
-    return EvaluateDone(judgement=judgement, figures=figures, gates=judge_model(figures, limits=work.settings.gates))
+    return EvaluateDone(judgement=judgement, curves=curves, figures=figures, gates=judge_model(figures, limits=work.settings.gates))
 
 
 def register(work: Work) -> RegisterDone:
@@ -165,7 +169,7 @@ def register(work: Work) -> RegisterDone:
         catalogue=bundle.manifest.schema,
         before=work.champion.bundle_id if work.champion is not None else None,
     )
-    text = card_text(bundle, judgement=judged.judgement, gates=(*made.gates, *judged.gates), lineage=lineage)
+    text = card_text(bundle, judgement=judged.judgement, curves=judged.curves, gates=(*made.gates, *judged.gates), lineage=lineage)
     card = work.folder.keep(CARD, text.encode())
     (work.bundle / CARD).write_bytes(text.encode())
     registry = Registry(work.settings.registry, data_dir=work.data_dir)
@@ -221,7 +225,9 @@ def _entry(work: Work, *, bundle_id: str, judged: EvaluateDone, lineage: Lineage
         },
         tags={f"honour.{name}": value for name, value in msgspec.structs.asdict(lineage).items() if value is not None},
         metrics={**judged.judgement.metrics, "log_loss_gain": judged.figures.log_loss_gain},
-        files=tuple(work.folder.path / name for name in (card, RELIABILITY, "evaluate.json", "features.json", "quality.json")),
+        files=tuple(
+            work.folder.path / name for name in (card, RELIABILITY, PRECISION_RECALL, "evaluate.json", "features.json", "quality.json")
+        ),
     )
 
 

@@ -30,9 +30,8 @@ def p_break_even(*, amount_minor: int, terms: Merchant, cost: RouteCost) -> floa
     >>> p_break_even(amount_minor=1000, terms=Merchant(margin_bps=2500), cost=RouteCost(attempt_minor=20, decline_minor=5))
     0.09803921568627451
     """
-    earned = _earned_minor(amount_minor, terms=terms, cost=cost) + cost.decline_minor
-    paid = cost.attempt_minor + cost.decline_minor
-    return min(1.0, paid / earned) if earned > 0.0 else 1.0
+    stake = stake_minor(amount_minor, terms=terms, cost=cost)
+    return min(1.0, (cost.attempt_minor + cost.decline_minor) / stake) if stake > 0.0 else 1.0
 
 
 def rise_break_even(cost_minor: float, *, amount_minor: int, terms: Merchant, cost: RouteCost) -> float:
@@ -41,8 +40,13 @@ def rise_break_even(cost_minor: float, *, amount_minor: int, terms: Merchant, co
     >>> rise_break_even(10.0, amount_minor=1000, terms=Merchant(margin_bps=2500), cost=RouteCost())
     0.04
     """
-    earned = _earned_minor(amount_minor, terms=terms, cost=cost) + cost.decline_minor
-    return min(1.0, cost_minor / earned) if earned > 0.0 else 1.0
+    stake = stake_minor(amount_minor, terms=terms, cost=cost)
+    return min(1.0, cost_minor / stake) if stake > 0.0 else 1.0
+
+
+def stake_minor(amount_minor: int, *, terms: Merchant, cost: RouteCost) -> float:
+    """What an approval is worth more than a decline, in minor units: what an error of 1 in the probability costs. May be negative."""
+    return _earned_minor(amount_minor, terms=terms, cost=cost) + cost.decline_minor
 
 
 def _earned_minor(amount_minor: int, *, terms: Merchant, cost: RouteCost) -> float:

@@ -13,6 +13,7 @@ from honour.learning.judge import Judgement
 from honour.records.instant import from_us
 from honour.release.bundle import Bundle
 from honour.release.gate import GateResult
+from honour.release.operating import PrCurve
 
 _LIMITS = (
     "It says what an issuer is likely to answer, not whether a payment is honest: it is no fraud model.",
@@ -37,13 +38,14 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     before: str | None
 
 
-def card_text(bundle: Bundle, *, judgement: Judgement, gates: Sequence[GateResult], lineage: Lineage) -> str:
+def card_text(bundle: Bundle, *, judgement: Judgement, curves: Sequence[PrCurve], gates: Sequence[GateResult], lineage: Lineage) -> str:
     """Markdown, without clock and host name: the same run gives the same card."""
     parts = {
         "Data": _data(bundle.manifest.training, judgement=judgement),
         "Model": _model(bundle.manifest.training),
         "Figures on later attempts": ["95 % intervals, clustered by payment.", "", *_figures(judgement)],
         "By segment": _segments(judgement),
+        "Precision and recall": _curves(curves),
         "Gates": _gates(gates),
         "Limits": [f"- {limit}" for limit in _LIMITS],
         "Lineage": _table(("what", "value"), [(name.replace("_", " "), str(value or "none")) for name, value in asdict(lineage).items()]),
@@ -97,6 +99,18 @@ def _segments(judgement: Judgement) -> list[str]:
         if one.metrics
     ]
     return _table(("segment", "attempts", "log loss", "calibration error"), rows)
+
+
+def _curves(curves: Sequence[PrCurve]) -> list[str]:
+    """Curves as their areas, and where the policy stands on them."""
+    rows = []
+    for one in curves:
+        at = one.operating
+        stands = ("", "", "", "") if at is None else (f"{at.threshold:.4f}", _said(at.sent), _said(at.precision), _said(at.recall))
+        rows.append((one.name, str(one.n), f"{one.average_precision:.4f}", *stands))
+    said = "An attempt is worth its costs from a probability on that is its own: of its amount, the merchant's margin and the route's fees."
+    heads = ("attempts", "number", "average precision", "threshold, median", "share worth it", "precision there", "recall there")
+    return [f"{said} Curves: `precision-recall.png`.", "", *_table(heads, rows)]
 
 
 def _gates(gates: Sequence[GateResult]) -> list[str]:

@@ -15,6 +15,7 @@ from honour.approval.interval import figures, log_loss_gain, standard_error
 from honour.approval.metric import Figure, Floats, row_log_loss
 from honour.approval.model import ApprovalModel
 from honour.learning.dataset import Rows
+from honour.learning.kinds.named import DEEP
 from honour.learning.search import Step
 from honour.learning.train import Fitted, fit_and_calibrate
 from honour.release.model_figures import candidates_of
@@ -98,6 +99,7 @@ def compare(
     price_per_hour: float,
     seed: int,
     n_threads: int,
+    deep_rows_max: int | None = None,
     step: Step,
 ) -> Comparison:
     """Fit each kind on `early`, judge it on `late`.
@@ -105,12 +107,13 @@ def compare(
     table     the rows as they were served, from which the timed payments are taken
     together  kinds whose log-odds are also averaged: an ensemble costs the latency of all its members
     value     what deciding by a model would have earned
+    deep_rows_max  newest rows that deep kinds are fitted on, when they take more: their time grows with rows most
     """
     made: list[_Made] = []
     for at, kind in enumerate(kinds):
         step("comparing kinds", at, len(kinds))
         started = time.process_time()
-        fitted = fit_and_calibrate(early, kind=kind, seed=seed, n_threads=n_threads)
+        fitted = fit_and_calibrate(early, kind=kind, seed=seed, n_threads=n_threads, rows_max=deep_rows_max if kind in DEEP else None)
         cpu_s = time.process_time() - started
         made.append(_one(kind, fitted, early=early, late=late, cpu_s=cpu_s))
     by_name = {one.name: one for one in made}
