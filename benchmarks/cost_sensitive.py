@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from honour.approval.calibration import expit
 from honour.arena.engine_policy import settings_of
@@ -42,6 +41,7 @@ from honour.release.value import same_form
 from honour.simulator import scenario as scenarios
 from honour.simulator.baselines.fixed import volume_split
 from honour.simulator.play import Policy, history
+from honour.simulator.scoreboard import mean_interval
 from honour.simulator.world import World
 
 Floats = NDArray[np.float64]
@@ -163,15 +163,9 @@ def paired(found: list[dict[str, dict[str, float]]], *, figure: str) -> dict[str
     """Each weighting less plain training over the worlds: mean and 95 % interval (Student's t)."""
     said = {}
     for name in found[0]:
-        apart = np.array([one[name][figure] - one[PLAIN][figure] for one in found])
-        half = stats.t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else float("nan")
+        apart = mean_interval([one[name][figure] - one[PLAIN][figure] for one in found])
         mean = float(np.mean([one[name][figure] for one in found]))
-        said[name] = {
-            "mean": mean,
-            "less_plain": float(apart.mean()),
-            "low": float(apart.mean() - half),
-            "high": float(apart.mean() + half),
-        }
+        said[name] = {"mean": mean, "less_plain": apart.value, "low": apart.low or 0.0, "high": apart.high or 0.0}
     return said
 
 
