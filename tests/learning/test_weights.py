@@ -47,7 +47,9 @@ def test_every_kind_says_as_many_approvals_as_there_are(rare: tuple[Rows, Rows],
     early, late = rare
     kind = kind_named(name)
     told = told_by_catalogue(seed=1, n_threads=1)
-    model, encoder = fit(early, recipe=Recipe(kind, kind.configurations[0]), n_steps=min(4 if name == "forest" else 15, kind.steps_max), told=told)
+    model, encoder = fit(
+        early, recipe=Recipe(kind, kind.configurations[0]), n_steps=min(4 if name == "forest" else 15, kind.steps_max), told=told
+    )
     p = expit(model.decision_function(late.encoded(encoder)))
     assert late.approved.mean() < 0.12
     assert abs(p.mean() - late.approved.mean()) < 0.015
