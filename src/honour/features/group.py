@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeGuard
+from typing import Final, Literal, NamedTuple, TypeGuard
 
 from honour.features.answer import SUMS
+from honour.features.columns import CANDIDATE_COLUMNS
 from honour.features.view import Catalogue, DecayedFeature, Feature, FoldedFeature, LastFeature, WindowFeature
 
 TableKind = Literal["totals", "quantile", "distinct", "decayed"]
+NARROW: Final = ("payment_id", "card_id")
+"""Columns whose entities are many and each have few answers."""
 _SUMS_OF = {
     "approval_rate": ("approved",),
     "declined_rate": ("declined",),
@@ -47,6 +50,35 @@ class Group(NamedTuple):
     windows: tuple[tuple[int, tuple[str, ...]], ...]
     n_last: int
     asked: tuple[tuple[int, float], ...]
+
+    @property
+    def of_candidate(self) -> tuple[str, ...]:
+        """What of the entity is the candidate's."""
+        return tuple(part for part in self.key.entity if part in CANDIDATE_COLUMNS)
+
+    @property
+    def of_payment(self) -> tuple[str, ...]:
+        """What of the entity is the payment's."""
+        return tuple(part for part in self.key.entity if part not in CANDIDATE_COLUMNS)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Its entities are many and each have few answers."""
+        return bool(set(self.key.entity) & set(NARROW))
+
+    @property
+    def is_nested(self) -> bool:
+        """Entities are found by what is the payment's, then by what is the candidate's. Of narrow ones that would cost a dict each."""
+        return bool(self.of_candidate and self.of_payment) and not self.is_narrow
+
+    def outlives(self, other: Group) -> bool:
+        """Whether nothing is known of an entity of `other` unless this group knows what of it is the payment's: both count every
+        answer, and tiles of this one are no longer and reach as far back."""
+        mine, its = self.key, other.key
+        if {mine.kind, its.kind} != {"totals"} or (mine.only, its.only) != (None, None) or mine.entity != other.of_payment:
+            return False
+        reach, its_reach = (max(tiles for tiles, _ in group.windows) * group.key.step_s for group in (self, other))
+        return its.step_s % mine.step_s == 0 and reach >= its_reach
 
     def places(self) -> list[tuple[int, tuple[int, ...]]]:
         """Windows with the places of their sums in `sums`."""

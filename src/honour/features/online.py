@@ -16,7 +16,7 @@ import msgspec
 from honour.errors import LogContractBroken
 from honour.features.answer import Answer, reason_of, whole_ms
 from honour.features.catalogue import CATALOGUE
-from honour.features.columns import CLOCK_COLUMNS, Row, read_payment
+from honour.features.columns import CANDIDATE_COLUMNS, CLOCK_COLUMNS, Row, read_payment
 from honour.features.folding import folding
 from honour.features.group import Group, groups, table_key
 from honour.features.local_time import BEFORE_ALL, local_time
@@ -34,22 +34,25 @@ Key = Any
 ENTITIES_MAX = 2_000_000
 """Entities that a table keeps, unless the settings say otherwise; past it, the one not answered for longest goes."""
 
-NARROW: Final = ("payment_id", "card_id")
-"""Columns whose entities are many and each have few answers."""
-
 _COUNTRY_AT: Final = COLUMN_AT["shopper_country"]
 _SWEPT: Final = 2  # Entities of each table dropped per update, at most: more than one, so that dropping keeps up with adding.
 
 
 class Table:
-    """All entities of one group, the longest unanswered first."""
+    """All entities of one group, the longest unanswered first.
+
+    within  of what the group takes from the payment, what it takes from the candidate, and the entity of both: all candidates of a
+            payment are found with one look (`group.is_nested`)
+    """
 
     def __init__(self, group: Group, *, entities_max: int) -> None:
         self.kind = kind_of(group)
         self.only, self.by_clock = group.key.only, bool(set(group.key.entity) & set(CLOCK_COLUMNS))
-        self.is_narrow = bool(set(group.key.entity) & set(NARROW))
+        self.is_narrow = group.is_narrow
         self.key_of = _picker([COLUMN_AT[part] for part in group.key.entity])
         self.rings: OrderedDict[Key, Ring] = OrderedDict()
+        self.within: dict[Key, dict[Key, Ring]] = {}
+        self._split = _splitter(group.key.entity) if group.is_nested else None
         self.evicted = 0
         self._max = entities_max
 
@@ -63,9 +66,10 @@ class Table:
         moment = told.answer.arrived_us // kind.unit_us
         ring = rings.get(key)
         if ring is None:
-            ring = rings[key] = kind.new()
+            ring = kind.new()
+            self._put(key, ring)
             while len(rings) > self._max:
-                _, gone = rings.popitem(last=False)
+                gone = self._drop_oldest()
                 self.evicted += gone.newest > moment - kind.reach  # What has run empty is not missed and not counted.
         else:
             rings.move_to_end(key)
@@ -79,13 +83,13 @@ class Table:
     def restore(self, dumped: list[list[Any]]) -> None:
         """Take back what `dump` gave."""
         for key, *said in dumped:
-            self.rings[tuple(key) if isinstance(key, list) else key] = self.kind.load(said)
+            self._put(tuple(key) if isinstance(key, list) else key, self.kind.load(said))
 
     def hold(self, key: Key, said: list[Any] | None) -> None:
         """Keep an entity as it was written down elsewhere, None: without answers; in place of the longest untouched one."""
-        self.rings[key] = self.kind.load(said) if said is not None else self.kind.new()
+        self._put(key, self.kind.load(said) if said is not None else self.kind.new())
         if len(self.rings) > self._max:
-            self.rings.popitem(last=False)
+            self._drop_oldest()
 
     def written_down(self, key: Key, *, now_us: int) -> list[Any]:
         """An entity, for `hold`."""
@@ -95,8 +99,24 @@ class Table:
         """Drop up to `n_max` entities that have run empty."""
         gone, rings = now_us // self.kind.unit_us - self.kind.reach, self.rings
         while n_max and rings and BEFORE_ALL < next(iter(rings.values())).newest <= gone:
-            rings.popitem(last=False)
+            self._drop_oldest()
             n_max -= 1
+
+    def _put(self, key: Key, ring: Ring) -> None:
+        self.rings[key] = ring
+        if self._split is not None:
+            paid, chosen = self._split(key)
+            self.within.setdefault(paid, {})[chosen] = ring
+
+    def _drop_oldest(self) -> Ring:
+        key, ring = self.rings.popitem(last=False)
+        if self._split is not None:
+            paid, chosen = self._split(key)
+            found = self.within[paid]
+            del found[chosen]
+            if not found:
+                del self.within[paid]
+        return ring
 
 
 class _StateBytes(msgspec.Struct, array_like=True):
@@ -123,7 +143,8 @@ class FeatureState:
         self._table_of = {group.key: table for group, table in zip(made, self.tables, strict=True)}
         self._fold = folding(made, self.tables)
         self._by_clock = any(table.by_clock for table in self.tables)
-        self._ask = _written(catalogue)([table.rings.get for table in self.tables], [table.kind.see for table in self.tables])
+        gets = [table.within.get if group.is_nested else table.rings.get for group, table in zip(made, self.tables, strict=True)]
+        self._ask = _written(catalogue)(gets, [table.kind.see for table in self.tables])
 
     why_away: None = None
     """Nothing of it is elsewhere."""
@@ -269,6 +290,14 @@ class FeatureState:
 @cache
 def _written(catalogue: Catalogue) -> Callable[..., Any]:
     return written(catalogue)
+
+
+def _splitter(entity: Sequence[str]) -> Callable[[Key], tuple[Key, Key]]:
+    """From the key of an entity to what of it is the payment's, and what is the candidate's."""
+    of_candidate = [part in CANDIDATE_COLUMNS for part in entity]
+    paid = _picker([at for at, is_chosen in enumerate(of_candidate) if not is_chosen])
+    chosen = _picker([at for at, is_chosen in enumerate(of_candidate) if is_chosen])
+    return lambda key: (paid(key), chosen(key))
 
 
 def _picker(places: Sequence[int]) -> Callable[[Any], Any]:

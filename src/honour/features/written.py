@@ -53,6 +53,7 @@ def source(catalogue: Catalogue) -> str:
     tiled = sorted({table.key.step_s for table in tables if table.key.kind != "decayed"})
     lines = [
         "def bound(gets, sees):",
+        "    nothing = {}",
         f"    [{_list(f'get{at}' for at in numbered)}] = gets",
         f"    [{_list(f'see{at}' for at in numbered)}] = sees",
         "    def as_of(paid, candidates, now_us):",
@@ -65,9 +66,10 @@ def source(catalogue: Catalogue) -> str:
     if by_clock:
         lines.append(f"        {_column('local_hour_of_week')} = 24 * weekday + hour")
     lines += (f"        {line}" for line in _body(catalogue.payment, tables, place, seen=set()))
-    lines += ["        served = []", f"        for {_list(_column(name) for name in CANDIDATE_COLUMNS)} in candidates:"]
-    of_payment = {table.key for table in tables if not set(table.key.entity) & set(CANDIDATE_COLUMNS)}
     asked = {table_key(feature) for feature in catalogue.payment if is_folded(feature)}
+    lines += (f"        within{at} = get{at}({_key(table.of_payment)}, nothing).get" for at, table in enumerate(tables) if table.is_nested)
+    lines += ["        served = []", f"        for {_list(_column(name) for name in CANDIDATE_COLUMNS)} in candidates:"]
+    of_payment = {table.key for table in tables if not table.of_candidate}
     lines += (f"            {line}" for line in _body(catalogue.candidate, tables, place, seen=of_payment & asked))
     split = len(catalogue.payment)
     lines += [
@@ -92,16 +94,27 @@ def _body(features: Sequence[Feature], tables: Sequence[Group], place: dict[str,
             number = next(n for n, table in enumerate(tables) if table.key == key)
             if key not in seen:
                 seen = {*seen, key}
-                yield from _look(tables[number], number)
+                yield from _look(tables, number, asked=seen)
             yield f"v{at} = {_value(feature, tables[number], number, place)}"
 
 
-def _look(table: Group, number: int) -> Iterator[str]:
-    """What the features of one entity are made of; nothing is known of one that was never answered."""
+def _look(tables: Sequence[Group], number: int, *, asked: set[TableKey]) -> Iterator[str]:
+    """What the features of one entity are made of; nothing is known of one that was never answered.
+
+    asked  tables that were looked at before
+    """
+    table = tables[number]
     names = _names(table, number)
-    key = [_column(part) for part in table.key.entity]
     moment = "now_us" if table.key.kind == "decayed" else f"tile{table.key.step_s}"
-    yield f"ring = get{number}({key[0] if len(key) == 1 else f'({_list(key)})'})"
+    before = next((at for at, other in enumerate(tables) if other.key in asked and table.of_candidate and other.outlives(table)), None)
+    if table.is_nested:
+        yield f"ring = within{number}({_key(table.of_candidate)})"
+    elif before is not None:
+        yield f"ring = get{number}({_key(table.key.entity)}) if known{before} else None"
+    else:
+        yield f"ring = get{number}({_key(table.key.entity)})"
+    if any(table.outlives(other) and not other.is_nested for other in tables if other.of_candidate):
+        yield f"known{number} = ring is not None"
     yield "if ring is None:"
     yield f"    {' = '.join(names)} = {'None' if table.key.kind == 'quantile' else '0'}"
     yield "else:"
@@ -154,6 +167,12 @@ def _of_last(column: str, last: str) -> str:
             return f"int({last}.route == {_column('route')})"
         case _:
             return f"{last}.{column}"
+
+
+def _key(entity: Sequence[str]) -> str:
+    """The key of an entity: a value, or a tuple of several."""
+    parts = [_column(part) for part in entity]
+    return parts[0] if len(parts) == 1 else f"({_list(parts)})"
 
 
 def _column(name: str) -> str:
