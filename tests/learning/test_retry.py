@@ -108,7 +108,7 @@ def test_what_was_never_seen_weighs_nothing(model: RetryModel) -> None:
 def test_too_little_history_learns_nothing_rather_than_something_wrong() -> None:
     assert fit_retry_model(_table(60, seed=1)) == RetryModel(recovery=None, retry=None)
     payment = Payment(payment_id="p", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD)
-    assert RetryModel().p_recovered(payment, [Candidate("r", "none", "pan")], before=Before()).tolist() == [0.0]
+    assert RetryModel().p_recovered(payment, [Candidate("r", "none", "pan")], before=Before()) == [0.0]
 
 
 def test_delays_add_up_step_by_step() -> None:

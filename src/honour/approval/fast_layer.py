@@ -106,12 +106,25 @@ class FastLayer:
 
     def correct(self, payment: Payment, candidates: Sequence[Candidate], *, p_model: NDArray[np.float64], at_us: int) -> Corrected:
         """Predictions of the model, (n,), corrected by what was seen up to `at_us`; changes nothing."""
-        n_kinds = len(KINDS)
-        rows = np.empty((len(candidates), n_kinds), dtype=np.int64)
-        row_of = self._rows.get
-        for at, candidate in enumerate(candidates):
-            for kind, key in enumerate(_keys(payment, candidate)):
-                rows[at, kind] = row_of(key, kind)
+        n_kinds, row_of = len(KINDS), self._rows.get
+        card, before = payment.card, None
+        network, country, funding, issuer = card.network, card.issuer_country, card.funding, card.issuer or card.bin
+        of_issuer, of_population = row_of(("issuer", issuer), 1), row_of(("population", country, funding, payment.initiator), 4)
+        flat: list[int] = []
+        found: list[int] = []
+        for route, _, _ in candidates:  # The keys of `_keys`, those that candidates share looked up once.
+            if route != before:
+                before = route
+                found = [
+                    row_of(("route", route), 0),
+                    of_issuer,
+                    row_of(("route_network", route, network), 2),
+                    row_of(("route_issuer", route, issuer), 3),
+                    of_population,
+                    row_of(("segment", route, country, funding), 5),
+                ]
+            flat += found
+        rows = np.array(flat, dtype=np.int64).reshape(len(candidates), n_kinds)
         p, sd = np.empty(len(candidates)), np.empty(len(candidates))
         self._correct(rows, at_us, self._at, self._drift, self._regime, self._priors.variance, self._priors.regime, _TIMES, p_model, p, sd)
         return Corrected(p, sd)

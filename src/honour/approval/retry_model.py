@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -26,6 +27,8 @@ from honour.records.payment import Payment
 from honour.records.route import Candidate, CredentialForm
 
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+KINDS_MAX = 10_000
+"""Kinds of payments whose answers are remembered."""
 NUMBER_MAX = 4
 """Attempts from this number on are alike."""
 DELAYS_H = (1, 6, 18, 36, 60, 84, 132, 204)
@@ -76,25 +79,38 @@ class AdditiveLogit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return self.intercept + math.fsum(weight(term, 0.0) for term in terms)
 
 
-class RetryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RetryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """What follows a refusal; a part is None when the history held too little of it."""
 
     recovery: AdditiveLogit | None = None
     retry: AdditiveLogit | None = None
 
-    def p_recovered(self, payment: Payment, candidates: Sequence[Candidate], *, before: Before) -> NDArray[np.float64]:
-        """P(a later attempt is approved | this one is not) of each candidate: (n,). Zero when nothing was learned of it."""
+    def p_recovered(self, payment: Payment, candidates: Sequence[Candidate], *, before: Before) -> list[float]:
+        """P(a later attempt is approved | this one is not) of each candidate: (n,). Zero when nothing was learned of it.
+
+        Payments that differ in nothing that the terms say share an answer.
+        """
         if self.recovery is None:
-            return np.zeros(len(candidates))
-        shared = self.recovery.logit(recovery_terms(payment, before=before))
-        weight = self.recovery.weights.get
-        of_form: dict[str, float] = {}
+            return [0.0] * len(candidates)
+        kind = (recovery_kind(payment), before)
+        if (of_form := self._recovered.get(kind)) is None:
+            if len(self._recovered) >= KINDS_MAX:
+                self._recovered.clear()
+            of_form = self._recovered[kind] = {}
+        p = []
         for candidate in candidates:
             form = candidate.authentication
             if form not in of_form:
+                weight, shared = self.recovery.weights.get, self.recovery.logit(recovery_terms(payment, before=before))
                 logit = shared + math.fsum(weight(term, 0.0) for term in form_terms(payment, form, before=before))
                 of_form[form] = 1.0 / (1.0 + math.exp(-logit))
-        return np.array([of_form[candidate.authentication] for candidate in candidates])
+            p.append(of_form[form])
+        return p
+
+    @cached_property
+    def _recovered(self) -> dict[tuple[object, ...], dict[str, float]]:
+        """What was said of kinds of payments, by form of authentication."""
+        return {}
 
     def odds_of_slots(self, payment: Payment, *, before: Before, slots_us: Sequence[int]) -> NDArray[np.float64]:
         """Odds of approval at each instant but for the delay: (n,). Multiply by `odds_of_delays`."""
@@ -162,6 +178,13 @@ def payment_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:
         f"after={_answer(before)}",
         f"country={card.issuer_country}&initiator={payment.initiator}",
     )
+
+
+def recovery_kind(payment: Payment) -> tuple[object, ...]:
+    """All of a payment that `recovery_terms` and `form_terms` look at."""
+    card = payment.card
+    risk = None if payment.risk_score is None else bisect_right(RISKS, payment.risk_score)
+    return payment.initiator, card.issuer_country, card.network, card.funding, risk, sca_scope(payment), _issuer(payment)
 
 
 def recovery_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any
 
@@ -17,6 +18,19 @@ from honour.features.view import Feature
 from honour.records.event import ServedFeatures
 
 _NAN = float("nan")
+
+
+def _floats(values: Sequence[Any]) -> NDArray[np.float32]:
+    """Numbers as an array: packed, which takes a quarter of the time that NumPy needs to look at each of them."""
+    try:
+        return np.frombuffer(_packer(len(values))(*values), dtype=np.float32)
+    except OverflowError:  # Beyond what 32 bits hold: infinite.
+        return np.array(values, dtype=np.float32)
+
+
+@lru_cache(maxsize=64)
+def _packer(n: int) -> Callable[..., bytes]:
+    return struct.Struct(f"{n}f").pack
 
 
 def _category_places(features: Sequence[Feature]) -> tuple[tuple[int, str], ...]:
@@ -60,20 +74,20 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 f"encoder of catalogue {self.schema} was given features of {served.schema}; this Honour computes {SCHEMA_ID}. "
                 "Train a bundle with this version."
             )
-        matrix = np.empty((len(served.candidates), len(FEATURES)), dtype=np.float32)
-        split, lookup = len(PAYMENT_FEATURES), self._lookup
-        head = list(served.payment)
+        lookup, flat = self._lookup, list(served.payment)
         for place, name in _PAYMENT_CATEGORIES:
             number_of, unseen = lookup[name]
-            head[place] = number_of(head[place], unseen)
-        matrix[:, :split] = np.array(head, dtype=np.float32)  # None becomes NaN.
-        if served.candidates and len(FEATURES) > split:
-            flat = list(chain.from_iterable(served.candidates))
-            for place, name in _CANDIDATE_CATEGORIES:
-                number_of, unseen = lookup[name]
-                for at in range(place, len(flat), len(FEATURES) - split):
-                    flat[at] = number_of(flat[at], unseen)
-            matrix[:, split:] = np.array(flat, dtype=np.float32).reshape(len(matrix), -1)
+            flat[place] = number_of(flat[place], unseen)
+        split, n = len(flat), len(served.candidates)
+        flat += chain.from_iterable(served.candidates)
+        for place, name in _CANDIDATE_CATEGORIES:
+            number_of, unseen = lookup[name]
+            for at in range(split + place, len(flat), len(FEATURES) - split):
+                flat[at] = number_of(flat[at], unseen)
+        told = _floats([_NAN if value is None else value for value in flat])
+        matrix = np.empty((n, len(FEATURES)), dtype=np.float32)
+        matrix[:, :split] = told[:split]
+        matrix[:, split:] = told[split:].reshape(n, -1) if n else 0.0
         return matrix
 
     def encode_columns(self, columns: Mapping[str, Sequence[Any]]) -> NDArray[np.float32]:

@@ -187,7 +187,7 @@ def outlook(asked: Asked, predicted: Predicted, *, planned: Plan | None, model: 
     worths = [_approval_minor(payment, terms, cost) for cost in costs]
     p_recovered, follows = None, [0.0] * len(costs)
     if model is not None and model.recovery is not None and asked.allowed.attempts_left != 1:
-        p_recovered = model.p_recovered(payment, [one.candidate for one in eligible], before=asked.history.before).tolist()
+        p_recovered = model.p_recovered(payment, [one.candidate for one in eligible], before=asked.history.before)
         next_minor = max(0.0, *[worth - cost.attempt_minor for worth, cost in zip(worths, costs, strict=True)])
         follows = [p * next_minor for p in p_recovered]
     alone = expected_values_minor(p_approve, amount_minor=amount_minor, terms=terms, costs=costs)

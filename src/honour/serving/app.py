@@ -19,7 +19,7 @@ from honour.serving import wire
 from honour.serving.body import Disconnected, Headers, HttpRefused, check_type, lines_of, whole_body
 from honour.serving.deadline import deadline_of
 from honour.serving.durable import Waiting
-from honour.serving.hot_path import Durable, Engine
+from honour.serving.hot_path import Engine
 from honour.serving.keys import ANYBODY, Holder, KeyRing
 from honour.serving.metrics import Metrics
 from honour.serving.pages import HOLDER, pages, scope_of
@@ -29,6 +29,7 @@ from honour.serving.queue import Queue
 from honour.serving.rate import Rates
 from honour.serving.security import refuse_in_url
 from honour.serving.wire import BulkLine, BulkResult, Problem
+from honour.stores.port import Durable
 
 BULK: Literal["/v1/events"] = "/v1/events"
 PostPath = Path | Literal["/v1/events"]

@@ -8,8 +8,8 @@ from contextlib import suppress
 from functools import partial
 
 from honour.serving.deadline import Deadline
-from honour.serving.hot_path import Durable
 from honour.serving.queue import Asker
+from honour.stores.port import Durable
 
 
 class Waiting:

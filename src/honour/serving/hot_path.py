@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache, wraps
@@ -49,22 +48,18 @@ from honour.records.settings import Settings
 from honour.serving.decider import Decider, Seen, canary_of
 from honour.serving.keys import without_secrets
 from honour.serving.score import Model, Part, Scorer
-from honour.stores.port import EventLog
+from honour.stores.port import Durable, EventLog
 
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 Asked = ParamSpec("Asked")
-Durable = Future[LoggedEvent]
 _log = structlog.get_logger("honour")
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 AHEAD_US_MAX = 86_400_000_000
 """An answer further ahead of the clock cannot have happened; taken in, it would hold the log's arrival time there."""
-
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """A caller's timeline ends here: windows of months must still have an end that can be written down."""
-
-
 DEADLINE = "$.payment.deadline_at"
 
 
@@ -86,6 +81,9 @@ def _in_turn(work: Callable[Concatenate[Engine, Asked], Result]) -> Callable[Con
 
     @wraps(work)
     def done(self: Engine, /, *args: Asked.args, **kwargs: Asked.kwargs) -> Result:
+        if self._n_within:  # No other process appends, and what is appended here is folded.
+            self._check_ready()
+            return work(self, *args, **kwargs)
         with self.turn():
             return work(self, *args, **kwargs)
 
@@ -121,6 +119,7 @@ class Engine:
         self._clock_us, self._timer_ns = clock_us, timer_ns
         self._eligibility = Eligibility(settings.routes)
         self._stopped: str | None = None
+        self._n_within = 0  # Turns that are taken, one within the other.
         self._newest: Durable | None = None  # Durable last: what waits for it waits for everything before it.
 
     @property
@@ -159,6 +158,7 @@ class Engine:
         """While it lasts no other process appends, and the state is the fold of the whole log; may be nested."""
         self._check_ready()
         self.log.take_turn()
+        self._n_within += 1
         try:
             while self.state.seq != self.log.last_seq:
                 if not self.follow():
@@ -167,6 +167,7 @@ class Engine:
                     )
             yield
         finally:
+            self._n_within -= 1
             self.log.end_turn()
 
     def follow(self, *, n_max: int = 1_000) -> int:

@@ -8,6 +8,7 @@ from itertools import islice
 
 from honour.errors import Contradiction, LogUnavailable
 from honour.records.event import Event, LoggedEvent, key_of, payment_id_of
+from honour.stores.port import Durable
 
 
 class MemoryLog:
@@ -54,7 +55,7 @@ class MemoryLog:
         """There is only one process."""
         return True
 
-    def append(self, event: Event, *, arrived_us: int, is_new: bool = False) -> Future[LoggedEvent]:  # noqa: ARG002  # looked up anyway
+    def append(self, event: Event, *, arrived_us: int, is_new: bool = False) -> Durable:  # noqa: ARG002  # looked up anyway
         """Take one event in."""
         if self._closed:
             raise LogUnavailable("the log is closed. Nothing was accepted.")

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
-from typing import Protocol
+from typing import Any, Protocol
 
 from honour.records.event import Event, LoggedEvent
+
+
+class Durable(Protocol):
+    """An event that was taken in: a future of `concurrent.futures`, or what is cheaper."""
+
+    def cancel(self) -> bool:
+        """False: one who stops waiting must not stop the writer."""
+        ...
+
+    def done(self) -> bool:
+        """It is durable, or it is known that it may not be."""
+        ...
+
+    def result(self, timeout: float | None = None) -> LoggedEvent:
+        """The event once it is durable; raises what `exception` says."""
+        ...
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Why it may not be durable, once that is known; None when it is."""
+        ...
+
+    def add_done_callback(self, fn: Callable[[Any], object], /) -> None:
+        """Call `fn` with this once it is done, in whatever thread finds out."""
+        ...
 
 
 class EventLog(Protocol):
@@ -52,7 +75,7 @@ class EventLog(Protocol):
         """Whether this process, of all that append, does what only one should do. It stays so until it ends."""
         ...
 
-    def append(self, event: Event, *, arrived_us: int, is_new: bool = False) -> Future[LoggedEvent]:
+    def append(self, event: Event, *, arrived_us: int, is_new: bool = False) -> Durable:
         """Take one event in; the future holds it once it is durable, and cannot be cancelled.
 
         Its position is `last_seq` as soon as this returns; outside a turn it waits for one. An `arrived_us` before the last one is

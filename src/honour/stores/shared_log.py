@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from honour.errors import Contradiction, LogAway, LogContractBroken, LogUnavailable
 from honour.records.event import Event, LoggedEvent, key_of, payment_id_of
+from honour.stores.port import Durable
 from honour.stores.rows import BATCH, Row, Rows, Stored
 from honour.stores.turn import Turn
 
@@ -28,11 +29,35 @@ _decoder = msgspec.json.Decoder(Event)
 
 
 class _Pending(NamedTuple):
-    """An event on its way to the store; in bulk only the last one has somebody waiting for it."""
+    """An event on its way to the store."""
 
     row: Row
     logged: LoggedEvent
-    future: Future[LoggedEvent] | None
+
+
+class _Kept:
+    """One event of a commit: many wait for one future."""
+
+    __slots__ = ("_commit", "_logged")
+
+    def __init__(self, logged: LoggedEvent, commit: Future[None]) -> None:
+        self._logged, self._commit = logged, commit
+
+    def cancel(self) -> bool:
+        return False
+
+    def done(self) -> bool:
+        return self._commit.done()
+
+    def result(self, timeout: float | None = None) -> LoggedEvent:
+        self._commit.result(timeout)
+        return self._logged
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        return self._commit.exception(timeout)
+
+    def add_done_callback(self, fn: Callable[[Any], object], /) -> None:
+        self._commit.add_done_callback(lambda _: fn(self))
 
 
 class SharedLog:
@@ -46,6 +71,7 @@ class SharedLog:
         self._has_turn = self._is_ending = self._is_writing = False
         self._n_within = 0
         self._pending: list[_Pending] = []
+        self._commit, self._committing = _new_commit(), _new_commit()  # Of what is pending, and of what is being written.
         self._in_flight: dict[str, LoggedEvent] = {}
         self._why: str | None = None
         self._closed = False
@@ -121,28 +147,25 @@ class SharedLog:
                 self._wake.notify()
             self._let_go_if_done()
 
-    def append(self, event: Event, *, arrived_us: int, is_new: bool = False) -> Future[LoggedEvent]:
-        """Take one event in; the future holds it once it is durable. It cannot be cancelled."""
-        future: Future[LoggedEvent] = Future()
-        future.set_running_or_notify_cancel()  # One who stops waiting must not stop the writer.
+    def append(self, event: Event, *, arrived_us: int, is_new: bool = False) -> Durable:
+        """Take one event in; it is durable with everything that is written in the same commit."""
         key, body = key_of(event), _encoder.encode(event).decode()
+        with self._lock:
+            if self._has_turn and self._n_within:  # It does not end while the lock is held.
+                return self._append(event, key=key, body=body, arrived_us=arrived_us, is_new=is_new)
         self.take_turn()
         try:
-            with self._lock, self._noting():
-                self._writable()
-                if key is not None and (key in self._in_flight or (not is_new and self._rows.of_key(key) is not None)):
-                    raise Contradiction(f"the log holds an event with key {key!r} already; the first stands.")
-                self._take(event, key=key, body=body, arrived_us=arrived_us, future=future)
+            with self._lock:
+                return self._append(event, key=key, body=body, arrived_us=arrived_us, is_new=is_new)
         finally:
             self.end_turn()
-        return future
 
     def append_many(self, events: Iterable[tuple[Event, int]], *, progress: Callable[[int], None] | None = None) -> int:
         """Take in what is new, in commits of a few thousand; how many were new. `progress` gets how many were looked at so far."""
         n_new, n_seen, source = 0, 0, iter(events)
         while batch := list(islice(source, BATCH)):
             n_taken, durable = self._append_batch(batch)
-            if n_taken:
+            if durable is not None:
                 durable.result()
             n_new, n_seen = n_new + n_taken, n_seen + len(batch)
             if progress is not None:
@@ -257,29 +280,38 @@ class SharedLog:
                 self._turn.give()
             self._let_go.notify_all()
 
-    def _append_batch(self, batch: Sequence[tuple[Event, int]]) -> tuple[int, Future[LoggedEvent]]:
+    def _append(self, event: Event, *, key: str | None, body: str, arrived_us: int, is_new: bool) -> _Kept:
+        """The lock is held, and the turn."""
+        self._writable()
+        if key is not None and (key in self._in_flight or (not is_new and self._is_stored(key))):
+            raise Contradiction(f"the log holds an event with key {key!r} already; the first stands.")
+        return self._take(event, key=key, body=body, arrived_us=arrived_us)
+
+    def _is_stored(self, key: str) -> bool:
+        with self._noting():
+            return self._rows.of_key(key) is not None
+
+    def _append_batch(self, batch: Sequence[tuple[Event, int]]) -> tuple[int, _Kept | None]:
         """How many were new, and the last of them."""
         coded = [(event, arrived_us, key_of(event), _encoder.encode(event).decode()) for event, arrived_us in batch]
-        durable: Future[LoggedEvent] = Future()
-        durable.set_running_or_notify_cancel()
+        last: _Kept | None = None
+        n_new = 0
         self.take_turn()
         try:
             with self._lock, self._noting():
                 self._writable()
                 known = {*self._in_flight, *self._rows.known([key for _, _, key, _ in coded if key is not None])}
-                new: list[tuple[Event, int, str | None, str]] = []
-                for one in coded:
-                    if (key := one[2]) is None or key not in known:
-                        new.append(one)
+                for event, arrived_us, key, body in coded:
+                    if key is None or key not in known:
+                        last = self._take(event, key=key, body=body, arrived_us=arrived_us)
+                        n_new += 1
                         if key is not None:
                             known.add(key)
-                for at, (event, arrived_us, key, body) in enumerate(new, start=1):
-                    self._take(event, key=key, body=body, arrived_us=arrived_us, future=durable if at == len(new) else None)
         finally:
             self.end_turn()
-        return len(new), durable
+        return n_new, last
 
-    def _take(self, event: Event, *, key: str | None, body: str, arrived_us: int, future: Future[LoggedEvent] | None) -> None:
+    def _take(self, event: Event, *, key: str | None, body: str, arrived_us: int) -> _Kept:
         """Give the event its place. The lock is held."""
         arrived_us = max(arrived_us, self._last_arrived_us)
         if arrived_us > _LARGEST:
@@ -289,23 +321,22 @@ class SharedLog:
         if key is not None:
             self._in_flight[key] = logged
         kind = str(type(event).__struct_config__.tag)
-        self._pending.append(_Pending((logged.seq, arrived_us, kind, payment_id_of(event), key, body), logged, future))
+        self._pending.append(_Pending((logged.seq, arrived_us, kind, payment_id_of(event), key, body), logged))
+        return _Kept(logged, self._commit)
 
     def _write_forever(self) -> None:
         while batch := self._next_batch():
             try:
                 self._rows.write([one.row for one in batch])
             except Exception as error:  # Whatever it was, nobody may wait for ever.
-                self._fail(batch, why=error.message if isinstance(error, LogUnavailable) else str(error))
+                self._fail(why=error.message if isinstance(error, LogUnavailable) else str(error))
                 continue
             with self._lock:
                 for one in batch:
                     self._in_flight.pop(one.row[4] or "", None)
                 self._is_writing = False
                 self._let_go_if_done()
-            for one in batch:
-                if one.future is not None:
-                    one.future.set_result(one.logged)
+            self._committing.set_result(None)
 
     def _next_batch(self) -> list[_Pending]:
         """Everything that waits, once the work that appends it is done; nothing when the log is closed."""
@@ -313,24 +344,24 @@ class SharedLog:
             while not self._closed and (self._n_within or not self._pending):
                 self._wake.wait()
             batch, self._pending = self._pending, []
+            self._committing, self._commit = self._commit, _new_commit()
             if batch and self._turn is not None:
                 self._is_writing = True
                 self._is_ending = self._turn.is_wanted()
         return batch
 
-    def _fail(self, batch: list[_Pending], *, why: str) -> None:
+    def _fail(self, *, why: str) -> None:
         """Keep nothing more: what waits behind the batch has positions that build on it."""
         with self._lock:
             self._why = why
-            waiting = batch + self._pending
             self._pending = []
+            waiting, self._commit = (self._committing, self._commit), _new_commit()
             self._in_flight.clear()
             self._is_writing = False
             refusal = self._refusal()
             self._let_go_if_done()
-        for one in waiting:
-            if one.future is not None:
-                one.future.set_exception(refusal)
+        for commit in waiting:
+            commit.set_exception(refusal)
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -356,3 +387,9 @@ class SharedLog:
             return LoggedEvent(seq=row[0], arrived_us=row[1], event=_decoder.decode(row[2]))
         except msgspec.DecodeError as error:
             raise LogContractBroken(f"{self._rows.name}: event {row[0]} cannot be read: {error}. Restore the log from a backup.") from None
+
+
+def _new_commit() -> Future[None]:
+    commit: Future[None] = Future()
+    commit.set_running_or_notify_cancel()  # One who stops waiting must not stop the writer.
+    return commit
