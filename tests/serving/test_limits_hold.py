@@ -71,7 +71,7 @@ def test_no_attempt_that_the_engine_gives_breaks_a_rule_of_a_network(seed: int) 
             reasons[decision.reason.code] = reasons.get(decision.reason.code, 0) + 1
             continue
         n_attempts += 1
-        n_broken += audit.breaks_rule(payment, at_us=clock.now_us)
+        n_broken += audit.broken_rule(payment, at_us=clock.now_us) is not None
         told = answer(dice, payment.card.network)
         shop.report_outcome(
             Outcome(decision_id=decision.decision_id, status=told.status, response_code=told.code, merchant_advice_code=told.advice)

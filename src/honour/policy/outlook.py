@@ -138,7 +138,7 @@ def later_of(asked: Asked, *, model: RetryModel | None) -> Plan | None:
     history, payment = asked.history, asked.payment
     if model is None or model.retry is None or payment.initiator != "merchant" or history.last_us is None:
         return None
-    forms = _forms(asked)
+    forms = forms_of(asked)
     if not forms:
         return None
     return plan(
@@ -154,7 +154,7 @@ def later_of(asked: Asked, *, model: RetryModel | None) -> Plan | None:
     )
 
 
-def _forms(asked: Asked) -> list[Form]:
+def forms_of(asked: Asked) -> list[Form]:
     """The credential forms that can still be sent, each at the price of its cheapest candidate."""
     cheapest: dict[CredentialForm, Worth] = {}
     for one in asked.sendable:

@@ -69,6 +69,30 @@ class Plan(NamedTuple):
     wait_minor: float = 0.0
 
 
+class Problem(NamedTuple):
+    """All that a plan is made of but the price of a retry, as arrays: (n_slots,) by hour from now, (n_forms,) by credential form.
+
+    odds     of approval in a slot but for the delay; `first` and `later` are factors for the delay since the last answer, by hour
+    numbers  factors for the number of an attempt, (n_attempts,)
+    left     what is left of an approval's worth
+    may      an attempt may be sent, (n_forms, n_slots)
+    factors  of the odds in a form; `same` is that of the last answer
+    worths   approval, attempt and refusal in a form, minor units, (n_forms, 3)
+    """
+
+    at_us: int
+    forms: Sequence[Form]
+    odds: NDArray[np.float64]
+    first: NDArray[np.float64]
+    later: NDArray[np.float64]
+    numbers: NDArray[np.float64]
+    left: NDArray[np.float64]
+    may: NDArray[np.bool_]
+    factors: NDArray[np.float64]
+    same: NDArray[np.bool_]
+    worths: NDArray[np.float64]
+
+
 def plan(
     payment: Payment,
     *,
@@ -88,31 +112,69 @@ def plan(
     until_us        nothing may be sent after: deadline or horizon
     attempts_left   None when nothing limits them
     """
+    posed = problem(
+        payment,
+        model=model,
+        before=before,
+        refused_us=refused_us,
+        at_us=at_us,
+        forms=forms,
+        until_us=until_us,
+        attempts_left=attempts_left,
+        terms=terms,
+    )
+    return solved(posed, retry_price_minor=terms.retry_price_minor)
+
+
+def problem(
+    payment: Payment,
+    *,
+    model: RetryModel,
+    before: Before,
+    refused_us: int,
+    at_us: int,
+    forms: Sequence[Form],
+    until_us: int,
+    attempts_left: int | None,
+    terms: Merchant,
+) -> Problem:
+    """What `plan` solves, to be solved at several prices of a retry."""
     n_slots = max(1, int((until_us - at_us) // HOUR_US) + 1)
     slots_us = [at_us + hour * HOUR_US for hour in range(n_slots)]
     attempts = ATTEMPTS_AHEAD if attempts_left is None else min(attempts_left, ATTEMPTS_AHEAD)
     since_h = max(0.0, (at_us - refused_us) / HOUR_US)
     odds = model.odds_of_slots(payment, before=before, slots_us=slots_us)
     first = model.odds_of_delays(before, hours=[since_h + hour for hour in range(n_slots)])
-    later = model.odds_of_delays(before, hours=range(n_slots + 1))
     numbers = np.array([model.odds_of_number(before.number + ahead) for ahead in range(attempts)])
-    left = np.exp(-terms.delay_cost_bps_per_day / 10_000.0 * np.arange(n_slots) / 24.0)
     loud = _loud(payment, slots_us, terms=terms)
-    may = np.array([loud & (np.array(slots_us) >= form.from_us) for form in forms])
     now_odds = float(odds[0] * first[0] * numbers[0])
-    factors = np.array([_factor(model, form.credential, before=before, now_odds=now_odds) for form in forms])
-    same = np.array([before.credential in (None, form.credential) for form in forms])
-    prices = np.array([(w.approval_minor, w.attempt_minor + terms.retry_price_minor, w.refusal_minor) for w in (f.worth for f in forms)])
-    solved = np.empty((2, len(forms)))
-    best = np.empty(3)
-    _solver()(odds, first, later, numbers, left, may, factors, same, prices, solved, best)
-    now = {form.credential: Now(p, then) for form, p, then in zip(forms, *solved.tolist(), strict=True)}
+    return Problem(
+        at_us=at_us,
+        forms=forms,
+        odds=odds,
+        first=first,
+        later=model.odds_of_delays(before, hours=range(n_slots + 1)),
+        numbers=numbers,
+        left=np.exp(-terms.delay_cost_bps_per_day / 10_000.0 * np.arange(n_slots) / 24.0),
+        may=np.array([loud & (np.array(slots_us) >= form.from_us) for form in forms]),
+        factors=np.array([_factor(model, form.credential, before=before, now_odds=now_odds) for form in forms]),
+        same=np.array([before.credential in (None, form.credential) for form in forms]),
+        worths=np.array([form.worth for form in forms]),
+    )
+
+
+def solved(posed: Problem, *, retry_price_minor: float) -> Plan:
+    """The best plan when every attempt costs `retry_price_minor` on top."""
+    at_us, forms, *arrays, worths = posed
+    nows, best = np.empty((2, len(forms))), np.empty(3)
+    _solver()(*arrays, worths + np.array([0.0, retry_price_minor, 0.0]), nows, best)
+    now = {form.credential: Now(p, then) for form, p, then in zip(forms, *nows.tolist(), strict=True)}
     slot, value, which = best.tolist()
     if slot < 1.0:
         return Plan(now)
     at, form = int(slot), int(which)
-    chance = odds[at] * first[at] * numbers[0] * factors[form]
-    return Plan(now, slots_us[at], forms[form].credential, float(chance / (1.0 + chance)), value)
+    chance = posed.odds[at] * posed.first[at] * posed.numbers[0] * posed.factors[form]
+    return Plan(now, at_us + at * HOUR_US, forms[form].credential, float(chance / (1.0 + chance)), value)
 
 
 def warm(model: RetryModel, *, year: int) -> None:

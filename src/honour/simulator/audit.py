@@ -28,11 +28,25 @@ DEAD_ADVICE, FORBIDDEN_ADVICE = frozenset(("03",)), frozenset(("03", "21"))
 """The same for Mastercard's merchant advice codes."""
 
 
+FORBIDDEN, DEAD = "payment forbidden", "card dead"
+"""Names of the rules that an answer sets; a limit names itself."""
+
+
 class Limit(NamedTuple):
     """So many declines of one card at one merchant within a window; one more attempt breaks the rule."""
 
     declines_max: int
     window_us: int
+
+    @property
+    def name(self) -> str:
+        """As people say it.
+
+        >>> Limit(20, MONTH_US).name
+        '20 in 30 days'
+        """
+        days = self.window_us // DAY_US
+        return f"{self.declines_max} in {f'{days} days' if days > 1 else 'a day'}"
 
 
 def limits_of(network: Network, *, country: str | None) -> tuple[Limit, ...]:
@@ -61,16 +75,18 @@ class Audit:
         self._forbidden: set[str] = set()
         self._declined: dict[tuple[str, str], deque[int]] = {}
 
-    def breaks_rule(self, payment: Payment, *, at_us: int) -> bool:
-        """Whether an attempt of `payment` sent now breaks a rule."""
-        key = (payment.card.card_id, payment.merchant_id)
-        if payment.payment_id in self._forbidden or self._dead.get(key, -MONTH_US) > at_us - MONTH_US:
-            return True
+    def broken_rule(self, payment: Payment, *, at_us: int) -> str | None:
+        """The rule that an attempt of `payment` sent now breaks, network first; None when it breaks none."""
+        network, key = payment.card.network, (payment.card.card_id, payment.merchant_id)
+        if payment.payment_id in self._forbidden:
+            return f"{network}: {FORBIDDEN}"
+        if self._dead.get(key, -MONTH_US) > at_us - MONTH_US:
+            return f"{network}: {DEAD}"
         declined = self._declined.get(key, ())
-        return any(
-            sum(at > at_us - limit.window_us for at in declined) >= limit.declines_max
-            for limit in limits_of(payment.card.network, country=payment.card.issuer_country)
-        )
+        for limit in limits_of(network, country=payment.card.issuer_country):
+            if sum(at > at_us - limit.window_us for at in declined) >= limit.declines_max:
+                return f"{network}: {limit.name}"
+        return None
 
     def settle(self, payment: Payment, *, status: str, response_code: str | None, advice: str | None, at_us: int) -> None:
         """Take in what came back."""

@@ -64,7 +64,7 @@ class Attempted(NamedTuple):
     heard_us: int | None
     heard_twice: bool
     answer: Answer
-    breaks_rule: bool
+    broken_rule: str | None
 
 
 def history(world: World, *, policy: Policy, step: Callable[[int], None] | None = None) -> Iterator[AttemptReported]:
@@ -235,7 +235,7 @@ class _Stage:
             heard_us=heard_us,
             heard_twice=twice,
             answer=answer,
-            breaks_rule=self._audit.breaks_rule(open_.payment, at_us=at_us),
+            broken_rule=self._audit.broken_rule(open_.payment, at_us=at_us),
         )
 
     def _heard(self, open_: _Open, *, arrived_us: int) -> tuple[int | None, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ class Played:
     first_approved    (n,) whether the first attempt was approved
     renewal           (n,) whether the merchant started it
     created_us        (n,) instants at which the payments began
-    rule_violations   attempts that a network's rules forbid
+    broken_rules      attempts that a network's rules forbid, by rule
     """
 
     approved: npt.NDArray[np.bool_]
@@ -45,7 +46,12 @@ class Played:
     first_approved: npt.NDArray[np.bool_]
     renewal: npt.NDArray[np.bool_]
     created_us: npt.NDArray[np.int64]
-    rule_violations: int
+    broken_rules: dict[str, int]
+
+    @property
+    def rule_violations(self) -> int:
+        """Attempts that a network's rules forbid."""
+        return sum(self.broken_rules.values())
 
     def figures(self) -> dict[str, float]:
         """Means over the play: rates in [0, 1], money in US cents, latency in milliseconds.
@@ -80,7 +86,7 @@ def play(world: World, *, policy: Policy, step: Callable[[int], None] | None = N
     renewal = np.array([world.payment(number).initiator == "merchant" for number in range(n)], dtype=np.bool_)
     cost, margin, expected, fraud = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
     decided: list[float] = []
-    violations = 0
+    broken: Counter[str] = Counter()
     for made in attempts_of(world, policy=policy, step=step):
         payment, number = made.payment, made.number
         rate = world.usd_per_minor(payment)
@@ -88,8 +94,8 @@ def play(world: World, *, policy: Policy, step: Callable[[int], None] | None = N
         cost[number] += made.answer.cost_minor * rate
         expected[number] += expected_minor(world, made) * rate
         decided.append(made.decided_ms)
-        if made.breaks_rule:
-            violations += 1
+        if made.broken_rule is not None:
+            broken[made.broken_rule] += 1
             card = payment.card
             abroad = card.issuer_country != world.route(made.candidate.route).country
             penalty = penalty_cents(card.network, country=card.issuer_country, abroad=abroad)
@@ -112,7 +118,7 @@ def play(world: World, *, policy: Policy, step: Callable[[int], None] | None = N
         first_approved=first,
         renewal=renewal,
         created_us=np.array([_instant_us(world, number) for number in range(n)], dtype=np.int64),
-        rule_violations=violations,
+        broken_rules=dict(broken),
     )
 
 

@@ -24,7 +24,7 @@ def cheapest_first(world: World) -> RuledPolicy:
     return RuledPolicy(lambda asked: next_in(asked, order=_by_cost(asked)), routes=world.routes)
 
 
-def static_rules(world: World, *, days: tuple[int, ...] = RENEWAL_DAYS) -> RuledPolicy:
+def static_rules(world: World, *, days: tuple[float, ...] = RENEWAL_DAYS) -> RuledPolicy:
     """A merchant's rules: an acquirer in the card's country first, then the cheapest; renewals again on fixed days.
 
     days  after the first attempt, for payments that the merchant started
@@ -87,14 +87,14 @@ def volume_split(world: World, *, seed: int = 0, favourite_share: float = 0.5, p
     return RuledPolicy(rule, routes=world.routes, attempts_max=len(RENEWAL_DAYS) + 1)
 
 
-def _renewal_wait(asked: Asked, *, days: tuple[int, ...]) -> Choice | None:
+def _renewal_wait(asked: Asked, *, days: tuple[float, ...]) -> Choice | None:
     """For a payment that the merchant started: wait until its next day, or stop after the last; None to attempt now."""
     payment, n_before = asked.payment, len(asked.trail.tried)
     if payment.initiator == "customer" or payment.created_at is None:
         return STOP if n_before >= ATTEMPTS_MAX else None
     if n_before > len(days):
         return STOP
-    due_us = round(payment.created_at.timestamp() * 1e6) + (days[n_before - 1] * DAY_US if n_before else 0)
+    due_us = round(payment.created_at.timestamp() * 1e6) + (round(days[n_before - 1] * DAY_US) if n_before else 0)
     return Choice(None, wait_until_us=due_us) if asked.at_us < due_us else None
 
 
