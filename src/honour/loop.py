@@ -37,7 +37,6 @@ from honour.stores.quarantine import Quarantine
 from honour.stores.tabular import read_attempts
 
 if TYPE_CHECKING:
-    from honour.features.parity import Parity
     from honour.stores.landing import Landed
     from honour.stores.training import TrainingSet
 
@@ -206,15 +205,6 @@ def build_features(
         threads=threads,
         step=step,
     )
-
-
-def verify_features(data_dir: Path, *, step: Step) -> Parity:
-    """Features as served against the log recomputed with SQL."""
-    from honour.features.parity import compare
-
-    with DataDir(data_dir).log() as log:
-        step("recomputing features", 0, None)
-        return compare(log.read(), threads=os.cpu_count())
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,8 +16,8 @@ from honour.records.settings import DataSettings
 from honour.serving import live_quality
 from honour.serving.app import Service
 from honour.serving.live_quality import LiveQuality
-from honour.serving.quality_process import before_the
 from honour.stores.memory import MemoryLog
+from honour.stores.opening import seq_before
 from honour.stores.sqlite import sqlite_log
 
 pytestmark = pytest.mark.slow
@@ -83,4 +83,4 @@ def test_the_fold_begins_at_the_instant_that_it_needs() -> None:
         ask(service, "POST", "/v1/decisions", json={"payment": payment(f"pay_{number}")})
     arrivals = [logged.arrived_us for logged in log.read()]
     for instant_us in (0, arrivals[4], arrivals[-1] + 1):
-        assert before_the(log, instant_us) == sum(arrived_us < instant_us for arrived_us in arrivals)
+        assert seq_before(log, instant_us) == sum(arrived_us < instant_us for arrived_us in arrivals)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
 
 from honour.cli import show
+from honour.errors import BadInput
 from honour.features.catalogue import CATALOGUE, LIBRARY
 from honour.features.describe import Description, describe, feature_of, span
+
+if TYPE_CHECKING:
+    from honour.features.parity import Parity
 
 DATA = typer.Option(Path("honour-data"), "--data", help="Data folder.")
 BUNDLE = typer.Option(None, "--bundle", help="Bundle whose importances are shown. Default: bundle in the data folder, if it is there.")
@@ -139,23 +146,48 @@ def features_build(
 
 
 @app.command("verify")
-def features_verify(data: Path = DATA, json: bool = JSON) -> None:
-    """Compare the features that decisions were served with those the log recomputes. Exits with 1 on any difference."""
-    from honour import loop  # Training libraries; serving does without them.
+def features_verify(
+    data: Path = DATA,
+    hours: float | None = typer.Option(None, "--hours", min=0.0, help="Only decisions of the last so many hours. Default: all."),
+    share: float = typer.Option(1.0, "--share", min=0.0, max=1.0, help="Share of decisions to compare, by a hash of their ids."),
+    metrics: Path | None = typer.Option(None, "--metrics", metavar="FILE", help="Write the result for Prometheus, as a text file."),
+    every_s: float | None = typer.Option(
+        None, "--every-s", min=1.0, help="Compare again after so many seconds, at the lowest priority, until Ctrl-C; with --metrics."
+    ),
+    json: bool = JSON,
+) -> None:
+    """Compare the features that decisions were served with those the log recomputes. Exits with 1 on any difference.
 
-    with show.progress() as step:
-        report = loop.verify_features(data, step=step)
-    if json:
-        show.as_json(report)
-    else:
-        rows = [[row.feature, str(row.n), str(row.mismatch), str(row.missing), str(row.extra)] for row in report.features]
-        show.table("Served against recomputed", ["feature", "compared", "mismatch", "missing", "extra"], rows)
-        skipped = f", {report.skipped} without features or of another catalogue left out" if report.skipped else ""
-        show.out(
-            f"{report.decisions} decisions, {report.candidates} candidates{skipped}: {'they agree' if report.agrees else 'THEY DIFFER'}."
-        )
+    Answers come from the lake of the data folder, filled from the log first. As a metric of a running installation:
+    honour features verify --hours 1 --share 0.05 --metrics parity.prom --every-s 900
+    """
+    from honour.pipeline.parity import verify, write_metrics  # Training libraries; serving does without them.
+
+    if every_s is not None and metrics is None:
+        raise BadInput("--every-s compares for a metric: say with --metrics which file to write.")
+    if every_s is not None:
+        os.nice(19)
+    while True:
+        with show.progress() as step:
+            report = verify(data, hours=hours, share=share, threads=1 if every_s is not None else None, step=step)
+        if metrics is not None:
+            write_metrics(report, metrics)
+        _show_parity(report, json=json)
+        if every_s is None:
+            break
+        time.sleep(every_s)
     if not report.agrees:
         raise typer.Exit(1)
+
+
+def _show_parity(report: Parity, *, json: bool) -> None:
+    if json:
+        show.as_json(report)
+        return
+    rows = [[row.feature, str(row.n), str(row.mismatch), str(row.missing), str(row.extra)] for row in report.features]
+    show.table("Served against recomputed", ["feature", "compared", "mismatch", "missing", "extra"], rows)
+    skipped = f", {report.skipped} without features or of another catalogue left out" if report.skipped else ""
+    show.out(f"{report.decisions} decisions, {report.candidates} candidates{skipped}: {'they agree' if report.agrees else 'THEY DIFFER'}.")
 
 
 @app.command("backfill")

@@ -80,15 +80,9 @@ def training_batches(
     attempts  Arrow table or dataset, or paths of Parquet files
     parts     ranges of `seq` that hold all attempts, ascending; to_seq: answers after it are not seen and have no row
     """
-    if isinstance(attempts, list):
-        connection.read_parquet(attempts, hive_partitioning=False).create_view("landed")
-    else:
-        connection.register("landed", attempts)
     upto = "" if to_seq is None else f" WHERE seq <= {to_seq}"
     context = ", ".join(ROW_COLUMNS)
-    connection.execute(
-        f"CREATE TEMP VIEW answers AS SELECT seq, arrived_us, status, response_code, latency_ms, {_COUNTED}, {context} FROM landed{upto}"
-    )
+    _view_answers(connection, attempts, upto=upto)
     asked = f"seq AS row_id, asked_seq AS seq, at_us, source, status, propensity, {_COUNTED}, {context}"
     connection.execute(f"CREATE TEMP VIEW spine AS SELECT {asked} FROM landed{upto}")
     n_rows = 0
@@ -118,18 +112,37 @@ def recomputed(
 ) -> pa.Table:
     """As `decision_rows`, for the candidates that `candidates_of` gives of each decision."""
     reader = LogReader()
-    rows: list[tuple[Any, ...]] = []
-    for logged in log_events:
-        reader.read(logged)
-        if isinstance(logged.event, DecisionMade):
-            made = logged.event
-            paid = read_payment(made.payment)
-            for at, candidate in enumerate(candidates_of(made)):
-                rows.append((len(rows), logged.seq, made.decided_us, made.decision.decision_id, at, *paid, *candidate))
-    spine = table_of(rows, _DECISION_COLUMNS)
+
+    def read() -> Iterator[LoggedEvent]:
+        for logged in log_events:
+            reader.read(logged)
+            yield logged
+
+    spine = _asked(read(), candidates_of=candidates_of)
     features = features_of(reader.take(), spine=spine, catalogue=catalogue, memory_limit=memory_limit, threads=threads)
-    columns = {name: spine[name] for name in ("row_id", "decision_id", "candidate_at", "at_us")}
-    return pa.table(columns | {name: features[name] for name in catalogue.names})
+    return _beside_names(features, spine=spine, catalogue=catalogue)
+
+
+def recomputed_from(
+    attempts: Any,
+    log_events: Iterable[LoggedEvent],
+    *,
+    candidates_of: CandidatesOf,
+    catalogue: Catalogue = CATALOGUE,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+) -> pa.Table:
+    """As `recomputed`, for a part of the log: what was answered comes from a lake that the log filled, and does not pass through memory.
+
+    attempts    as of `training_batches`, up to the last of these events at least
+    log_events  with the decisions to recompute; those before them need not be there
+    """
+    spine = _asked(log_events, candidates_of=candidates_of)
+    with database(memory_limit=memory_limit, threads=threads) as connection:
+        _view_answers(connection, attempts)
+        connection.register("spine", _with_columns(spine, INSTANT_COLUMNS | ROW_COLUMNS))
+        features = pa.Table.from_batches(list(features_in(connection, catalogue)))
+    return _beside_names(features, spine=spine, catalogue=catalogue)
 
 
 def ranked_candidates(made: DecisionMade) -> Sequence[Candidate]:
@@ -162,6 +175,33 @@ def features_of(
         connection.register("answers", folded)
         connection.register("spine", asked)
         return pa.Table.from_batches(list(features_in(connection, catalogue)))
+
+
+def _asked(log_events: Iterable[LoggedEvent], *, candidates_of: CandidatesOf) -> pa.Table:
+    """The spine of decisions: a row for each candidate."""
+    rows: list[tuple[Any, ...]] = []
+    for logged in log_events:
+        if isinstance(logged.event, DecisionMade):
+            made = logged.event
+            paid = read_payment(made.payment)
+            for at, candidate in enumerate(candidates_of(made)):
+                rows.append((len(rows), logged.seq, made.decided_us, made.decision.decision_id, at, *paid, *candidate))
+    return table_of(rows, _DECISION_COLUMNS)
+
+
+def _beside_names(features: pa.Table, *, spine: pa.Table, catalogue: Catalogue) -> pa.Table:
+    columns = {name: spine[name] for name in ("row_id", "decision_id", "candidate_at", "at_us")}
+    return pa.table(columns | {name: features[name] for name in catalogue.names})
+
+
+def _view_answers(connection: Any, attempts: Any, *, upto: str = "") -> None:
+    """Views `landed`, the attempts as they are, and `answers`, what features are folded from."""
+    if isinstance(attempts, list):
+        connection.read_parquet(attempts, hive_partitioning=False).create_view("landed")
+    else:
+        connection.register("landed", attempts)
+    told = f"seq, arrived_us, status, response_code, latency_ms, {_COUNTED}, {', '.join(ROW_COLUMNS)}"
+    connection.execute(f"CREATE TEMP VIEW answers AS SELECT {told} FROM landed{upto}")
 
 
 def _with_columns(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isclose
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
 from honour.features.catalogue import CATALOGUE
-from honour.features.offline import recomputed
+from honour.features.offline import recomputed, recomputed_from
 from honour.features.view import Catalogue
 from honour.records.event import DecisionMade, FeatureValue, LoggedEvent, ServedFeatures
 from honour.records.route import Candidate
@@ -68,29 +69,60 @@ def compare(
 
     log_events  the whole log from its start: answers before the first decision count too
     """
-    served: dict[str, ServedFeatures] = {}
-    seen = {"decisions": 0, "skipped": 0}
+    sample = _Sample(catalogue, lambda at, _: at % every == 0)
+    table = recomputed(log_events, candidates_of=sample.take, catalogue=catalogue, memory_limit=memory_limit, threads=threads)
+    return sample.against(table)
 
-    def candidates_of(made: DecisionMade) -> Sequence[Candidate]:
-        seen["decisions"] += 1
-        if made.features is None or made.features.schema != catalogue.schema_id:
-            seen["skipped"] += 1
-            return ()
-        if (seen["decisions"] - 1) % every:
-            return ()
-        served[made.decision.decision_id] = made.features
-        return [_candidate(values, catalogue) for values in made.features.candidates]
 
-    table = recomputed(log_events, candidates_of=candidates_of, catalogue=catalogue, memory_limit=memory_limit, threads=threads)
-    decision_ids, candidate_at = table["decision_id"].to_pylist(), table["candidate_at"].to_pylist()
-    places = list(zip(decision_ids, candidate_at, strict=True))
-    return Parity(
-        schema=catalogue.schema_id,
-        decisions=len(served),
-        candidates=len(places),
-        skipped=seen["skipped"],
-        features=tuple(_feature_parities(table, served=served, places=places, catalogue=catalogue)),
+def compare_with(
+    attempts: Any,
+    log_events: Iterable[LoggedEvent],
+    *,
+    share: float = 1.0,
+    catalogue: Catalogue = CATALOGUE,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+) -> Parity:
+    """As `compare`, for the decisions in a part of the log, with the answers of a lake (`offline.recomputed_from`).
+
+    share  of decisions to compare, in (0, 1]: those whose id hashes below it, so that the same ones are taken each time
+    """
+    sample = _Sample(catalogue, lambda _, decision_id: crc32(decision_id.encode()) < share * 2**32)
+    table = recomputed_from(
+        attempts, log_events, candidates_of=sample.take, catalogue=catalogue, memory_limit=memory_limit, threads=threads
     )
+    return sample.against(table)
+
+
+class _Sample:
+    """The decisions that are compared, with what they were served, as the log is read."""
+
+    def __init__(self, catalogue: Catalogue, is_taken: Callable[[int, str], bool]) -> None:
+        self._catalogue, self._is_taken = catalogue, is_taken
+        self._served: dict[str, ServedFeatures] = {}
+        self._n_seen = self._n_skipped = 0
+
+    def take(self, made: DecisionMade) -> Sequence[Candidate]:
+        """The candidates of a decision that is compared; none of another."""
+        at, self._n_seen = self._n_seen, self._n_seen + 1
+        if made.features is None or made.features.schema != self._catalogue.schema_id:
+            self._n_skipped += 1
+            return ()
+        if not self._is_taken(at, made.decision.decision_id):
+            return ()
+        self._served[made.decision.decision_id] = made.features
+        return [_candidate(values, self._catalogue) for values in made.features.candidates]
+
+    def against(self, table: Any) -> Parity:
+        """What was served against what was recomputed, a row for each candidate."""
+        places = list(zip(table["decision_id"].to_pylist(), table["candidate_at"].to_pylist(), strict=True))
+        return Parity(
+            schema=self._catalogue.schema_id,
+            decisions=len(self._served),
+            candidates=len(places),
+            skipped=self._n_skipped,
+            features=tuple(_feature_parities(table, served=self._served, places=places, catalogue=self._catalogue)),
+        )
 
 
 def _feature_parities(

@@ -18,8 +18,7 @@ from honour.features.live import Live
 from honour.features.tally import DAY_US
 from honour.records.expectation import QualitySettings
 from honour.records.settings import DataSettings
-from honour.stores.opening import open_log
-from honour.stores.port import EventLog
+from honour.stores.opening import open_log, seq_before
 
 TELL_EVERY_S = 5.0
 BACKLOG_MAX = 500_000
@@ -42,7 +41,7 @@ def main(task: Task) -> None:
         expected = expected_of(task.quality.expectations, routes=task.routes)
         live = Live(expected, start_seq=log.last_seq)
         days = max((one.reference_days for one in expected.expectations), default=1)
-        after_seq = before_the(log, time.time_ns() // 1_000 - days * DAY_US)
+        after_seq = seq_before(log, time.time_ns() // 1_000 - days * DAY_US, n_max=BACKLOG_MAX)
         while True:
             for logged in log.read(after_seq=after_seq):
                 live.take(logged)
@@ -54,19 +53,6 @@ def main(task: Task) -> None:
         os._exit(0)  # The server has ended; flushing what nobody reads would fail once more.
     finally:
         log.close()
-
-
-def before_the(log: EventLog, instant_us: int) -> int:
-    """The last position before an instant, or `BACKLOG_MAX` before the end where that is later."""
-    low, high = max(0, log.last_seq - BACKLOG_MAX), log.last_seq
-    while low < high:
-        middle = (low + high) // 2
-        found = next(iter(log.read(after_seq=middle)), None)
-        if found is not None and found.arrived_us < instant_us:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from honour.errors import BadSettings
 from honour.records.settings import DataSettings
+from honour.stores.port import EventLog
 from honour.stores.postgres import PostgresRows, PostgresTurn
 from honour.stores.shared_log import SharedLog
 from honour.stores.sqlite import sqlite_log
@@ -51,3 +52,16 @@ def postgres_log(address: str, *, limit_s: float, read_only: bool = False) -> Sh
     """
     turn = None if read_only else PostgresTurn(address, limit_s=limit_s)
     return SharedLog(PostgresRows(address, turn=turn, limit_s=limit_s), turn=turn)
+
+
+def seq_before(log: EventLog, instant_us: int, *, n_max: int | None = None) -> int:
+    """The position after which everything arrived at an instant or later; at most `n_max` before the end where that is later."""
+    low, high = max(0, log.last_seq - n_max) if n_max is not None else 0, log.last_seq
+    while low < high:
+        middle = (low + high) // 2
+        found = next(iter(log.read(after_seq=middle)), None)
+        if found is not None and found.arrived_us < instant_us:
+            low = middle + 1
+        else:
+            high = middle
+    return low
