@@ -264,8 +264,8 @@ def evaluate(model: Path, *, data: Path, mapping: Path | None, step: Step) -> Ju
         events, state = _as_logged(pairs), _warm(bundle)
     step("judging", 0, None)
     rows = served_rows(events, state=state, after_us=after_us)
-    judged = (Judged(row.served_sent, row.payment.payment_id, row.at_us, row.approved) for row in rows)
-    return judge(judged, model=bundle.model, training=bundle.manifest.training)
+    judged = (Judged(row.served_sent, row.payment, row.at_us, row.approved) for row in rows)
+    return judge(judged, model=bundle.model, training=bundle.manifest.training, retry_model=bundle.retry_model)
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):

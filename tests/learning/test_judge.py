@@ -15,6 +15,7 @@ from honour.features.catalogue import CANDIDATE_FEATURES, PAYMENT_FEATURES, SCHE
 from honour.learning.judge import Judged, judge
 from honour.learning.train import train
 from honour.records.event import ServedFeatures
+from honour.records.payment import Card, Payment
 
 MakeTable = Callable[..., pa.Table]
 MONTH_US = 30 * 86_400_000_000
@@ -27,12 +28,17 @@ def _rows(table: pa.Table, *, later_us: int) -> list[Judged]:
     return [
         Judged(
             served=ServedFeatures(schema=SCHEMA_ID, payment=values(row, PAYMENT_FEATURES), candidates=(values(row, CANDIDATE_FEATURES),)),  # type: ignore[arg-type]  # as the table holds them
-            payment_id=row["payment_id"],
+            payment=_payment(row["payment_id"]),
             at_us=row["at_us"] + later_us,
             approved=bool(row["approved"]),
         )
         for row in table.to_pylist()
     ]
+
+
+def _payment(payment_id: str) -> Payment:
+    card = Card(card_id="crd_1", bin="411111", network="visa", issuer_country="DE")
+    return Payment(payment_id=payment_id, merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=card)
 
 
 @pytest.fixture(scope="module")

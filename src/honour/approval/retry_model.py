@@ -112,6 +112,12 @@ class RetryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """What was said of kinds of payments, by form of authentication."""
         return {}
 
+    def p_retry(self, payment: Payment, *, before: Before, credential: str, at_us: int, waited_h: float) -> float:
+        """P(approved) of one attempt of a payment that was refused `waited_h` hours before: what a plan thinks of that slot."""
+        assert self.retry is not None
+        logit = self.retry.logit(attempt_terms(payment, before=before, credential=credential, at_us=at_us, waited_h=waited_h))
+        return 1.0 / (1.0 + math.exp(-logit))
+
     def odds_of_slots(self, payment: Payment, *, before: Before, slots_us: Sequence[int]) -> NDArray[np.float64]:
         """Odds of approval at each instant but for the delay: (n,). Multiply by `odds_of_delays`."""
         assert self.retry is not None
@@ -185,6 +191,19 @@ def recovery_kind(payment: Payment) -> tuple[object, ...]:
     card = payment.card
     risk = None if payment.risk_score is None else bisect_right(RISKS, payment.risk_score)
     return payment.initiator, card.issuer_country, card.network, card.funding, risk, sca_scope(payment), _issuer(payment)
+
+
+def attempt_terms(payment: Payment, *, before: Before, credential: str, at_us: int, waited_h: float) -> tuple[str, ...]:
+    """Everything that bears on one attempt after a refusal."""
+    country = payment.card.issuer_country
+    return (
+        *payment_terms(payment, before=before),
+        *retry_terms(payment, before=before),
+        f"number={min(before.number, NUMBER_MAX)}",
+        *instant_terms(country, local_place(country, at_us), funds=is_funds(before)),
+        *delay_terms(waited_h, before=before),
+        *change_terms(credential, before=before),
+    )
 
 
 def recovery_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:

@@ -94,6 +94,19 @@ def evaluate(
         if segment.metrics
     ]
     show.table("By segment", ["segment", "attempts", "log loss", "calibration error"], rows)
+    delays = [
+        [
+            f"{one.from_h:g} h and more" if one.to_h is None else f"{one.from_h:g} to {one.to_h:g} h",
+            f"{one.p_mean:.3f}",
+            f"{one.approval_rate:.3f} [{one.low:.3f}, {one.high:.3f}]",
+            show.figure(one.gap),
+            str(one.n),
+        ]
+        for one in judged.retries
+    ]
+    if delays:
+        title = "Retries by delay since the last answer: what the retry model says, and what came of it"
+        show.table(title, ["delay", "probability given", "share approved, 95 % interval", "gap", "retries"], delays)
     show.out(judged.verdict)
 
 

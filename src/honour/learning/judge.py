@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -13,11 +13,15 @@ from honour.approval.card import Training
 from honour.approval.interval import figures, log_loss_gain, mean_figure
 from honour.approval.metric import Figure, Floats, Murphy, ReliabilityBin, murphy, reliability_table
 from honour.approval.model import ApprovalModel
+from honour.approval.retry_model import Before, RetryModel
 from honour.approval.smooth import smooth_calibration_error
 from honour.errors import BadInput
 from honour.features.catalogue import CANDIDATE_FEATURES, PAYMENT_FEATURES
 from honour.learning.report import baseline_probabilities
+from honour.learning.retry_judge import DelayReport, RetryRow, judge_retries
 from honour.records.event import FeatureValue, ServedFeatures
+from honour.records.payment import Payment
+from honour.records.route import CredentialForm
 
 SEGMENTS = ("route", "network", "funding", "issuer_country", "attempt_number")
 ATTEMPTS_APART = 5
@@ -27,6 +31,7 @@ SEGMENT_ROWS_MIN = 50
 SEGMENT_DRAWS = 200
 WEEK_US = 7 * 86_400_000_000
 
+_OF_RETRIES = ("attempt_number", "payment_last_status", "payment_last_response_code", "payment_seconds_since_answer", "credential")
 _PLACES = {feature.name: place for place, feature in enumerate((*PAYMENT_FEATURES, *CANDIDATE_FEATURES))}
 
 
@@ -34,7 +39,7 @@ class Judged(NamedTuple):
     """An attempt to judge on: the features of the candidate that was sent, and what came back."""
 
     served: ServedFeatures
-    payment_id: str
+    payment: Payment
     at_us: int
     approved: bool
 
@@ -67,6 +72,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     weeks           calibration week by week: does it drift?
     nothing_to_gain  the model is not shown to be better than the base rate
     verdict          the same as a sentence
+    retries          calibration of the retry model by delay; empty where none was judged
     """
 
     n: int
@@ -82,10 +88,13 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     nothing_to_gain: bool
     verdict: str
     segments: tuple[SegmentReport, ...]
+    retries: tuple[DelayReport, ...] = ()
 
 
-def judge(rows: Iterable[Judged], *, model: ApprovalModel, training: Training, seed: int = 0) -> Judgement:
-    """Judge `model` on `rows` that are later than its training range; earlier ones are refused."""
+def judge(
+    rows: Iterable[Judged], *, model: ApprovalModel, training: Training, retry_model: RetryModel | None = None, seed: int = 0
+) -> Judgement:
+    """Judge `model`, and what `retry_model` says of retries, on `rows` that are later than the training range; earlier ones are refused."""
     kept = list(rows)
     if not kept:
         raise BadInput("no attempt to judge on after the training range. Give later data, or train with `--until`.")
@@ -96,12 +105,26 @@ def judge(rows: Iterable[Judged], *, model: ApprovalModel, training: Training, s
         )
     p = model.predict_matrix(np.concatenate([model.encoder.encode(row.served) for row in kept]))
     y = np.array([row.approved for row in kept], dtype=np.float64)
-    payments = np.array([row.payment_id for row in kept])
+    payments = np.array([row.payment.payment_id for row in kept])
     values = {name: np.array([_value(row.served, name) for row in kept], dtype=object) for name in SEGMENTS}
     at_us = [row.at_us for row in kept]
-    return judge_probabilities(
+    judged = judge_probabilities(
         p, y, payments=payments, segments=values, training=training, at_us=np.array(at_us, dtype=np.int64), seed=seed
     )
+    retries = judge_retries(_retries(kept), model=retry_model, seed=seed) if retry_model is not None else ()
+    return msgspec.structs.replace(judged, retries=retries)
+
+
+def _retries(rows: Iterable[Judged]) -> Iterator[RetryRow]:
+    """The attempts after a refusal, with the credential of the attempt before them."""
+    credential_of: dict[str, CredentialForm] = {}
+    for row in sorted(rows, key=lambda row: row.at_us):
+        number, status, code, waited_s, credential = (_value(row.served, name) for name in _OF_RETRIES)
+        last = credential_of.get(row.payment.payment_id)
+        credential_of[row.payment.payment_id] = cast(CredentialForm, credential)
+        if isinstance(number, float) and isinstance(waited_s, float) and number >= 2.0:
+            before = Before(int(number), cast(str | None, status), cast(str | None, code), last)
+            yield RetryRow(row.payment, before, str(credential), row.at_us, waited_s / 3_600.0, row.approved)
 
 
 def judge_probabilities(

@@ -15,19 +15,12 @@ from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]  
 
 from honour.approval.retry_model import (
     DAY_US,
-    NUMBER_MAX,
     AdditiveLogit,
     Before,
     RetryModel,
-    change_terms,
-    delay_terms,
+    attempt_terms,
     form_terms,
-    instant_terms,
-    is_funds,
-    local_place,
-    payment_terms,
     recovery_terms,
-    retry_terms,
 )
 from honour.records.payment import Card, Initiator, Payment
 from honour.records.route import CredentialForm
@@ -157,15 +150,7 @@ def _retried(attempts: Sequence[_Attempt]) -> _Sample:
         payment, before = attempt.payment, attempt.before
         if before.number < 2 or attempt.waited_h is None:
             continue
-        country = payment.card.issuer_country
-        terms = (
-            *payment_terms(payment, before=before),
-            *retry_terms(payment, before=before),
-            f"number={min(before.number, NUMBER_MAX)}",
-            *instant_terms(country, local_place(country, attempt.at_us), funds=is_funds(before)),
-            *delay_terms(attempt.waited_h, before=before),
-            *change_terms(attempt.credential, before=before),
-        )
+        terms = attempt_terms(payment, before=before, credential=attempt.credential, at_us=attempt.at_us, waited_h=attempt.waited_h)
         _add(sample, terms, y=attempt.approved, group=payment.payment_id)
     return sample
 
