@@ -25,7 +25,7 @@ from honour.records.payment import Card, Payment
 from honour.stores.checking import Check, tallies_in
 from honour.stores.lake import Lake
 from honour.stores.landing import land_log
-from honour.stores.memory import MemoryLog
+from honour.stores.sqlite import sqlite_log
 
 
 def main() -> None:
@@ -62,11 +62,13 @@ def main() -> None:
 
 def _built(events: list[LoggedEvent], check: Check | None) -> float:
     """User seconds of building a lake."""
-    log = MemoryLog()
-    log.append_many((logged.event, logged.arrived_us) for logged in events)
     fresh = Check(check.expected) if check is not None else None
     with tempfile.TemporaryDirectory(prefix="honour-quality-") as folder:
-        return _user_s(lambda: land_log(Lake(str(Path(folder) / "lake")), log, step=lambda *_: None, check=fresh))
+        log = sqlite_log(Path(folder) / "events.db")
+        log.append_many((logged.event, logged.arrived_us) for logged in events)
+        took_s = _user_s(lambda: land_log(Lake(str(Path(folder) / "lake")), log, step=lambda *_: None, check=fresh))
+        log.close()
+        return took_s
 
 
 def _user_s(work: Callable[[], object]) -> float:

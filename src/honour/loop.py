@@ -30,7 +30,7 @@ from honour.records.route import Merchant, Route
 from honour.records.settings import DataSettings, Settings
 from honour.release.bundle import Bundle, load_bundle, write_bundle
 from honour.stores.checking import Reports, check_import, checking, expected_in, utc_now
-from honour.stores.fetched import fetched
+from honour.stores.fetched import fetched, named
 from honour.stores.opening import data_of, open_log
 from honour.stores.port import EventLog
 from honour.stores.quarantine import Quarantine
@@ -121,7 +121,7 @@ def import_attempts(
     with fetched(files) as paths:
         imported = read_attempts(paths, mapping, with_fees=True, step=step, refuse=refusing(expected))
     events = [pair for pair in imported.events if _within(pair[0], pair[1], since=since, until=until)]
-    names = [Path(file).name for file in map(str, files)]
+    names = named(files)
     checked = check_import(imported, events, data_dir=data_dir, files=names, mapping=mapping.name, expected=expected, now=now)
     n_new, n_late, n_known, report, written = len(events), 0, 0, None, None
     if not dry_run:
@@ -164,7 +164,7 @@ def fill_lake_from(files: Sequence[str | Path], *, mapping: Path, data_dir: Path
     from honour.stores.landing import land_events
 
     where, place = DataDir(data_dir), Lake(lake or DataDir(data_dir).lake)
-    names = [Path(file).name for file in map(str, files)]
+    names = named(files)
     with fetched(files) as paths:
         imported = read_attempts(paths, mapping, step=step, refuse=refusing(expected_in(data_dir)))
     Quarantine(where.quarantine).put(imported.refusals, files=names, lake=place.place)

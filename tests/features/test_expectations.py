@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from honour.errors import BadSettings
 from honour.features.expectation import Expected, breaking, expected_of, refusing, shipped, values_of
 from honour.features.from_log import LogReader
 from honour.features.tallier import Tallier
-from honour.features.tally import DAY_US, HOUR_US, Judged, Tally, freshness, index_of, judge, missing_days, schema
+from honour.features.tally import DAY_US, HOUR_US, Judged, Tally, exceeds, freshness, index_of, judge, missing_days, schema
 from honour.features.tally_arrow import tally_of
 from honour.records.attempt import Attempt
 from honour.records.event import AttemptReported, LoggedEvent
@@ -143,8 +144,23 @@ def test_another_mix_of_routes_is_told_with_what_moved() -> None:
 
 def test_values_that_were_not_there_before_are_counted_and_named() -> None:
     before = [day(at, bin={"411111": 500}) for at in range(5)]
-    (found,) = judged(one("referential", column="bin", known="earlier", share_max=0.1), day(5, bin={"411111": 80, "522222": 20}), before)
-    assert (found.holds, found.figure, found.found) == (False, 0.2, "20 of 100 attempts with a bin that is new: 522222")
+    (found,) = judged(one("referential", column="bin", known="earlier", share_max=0.1), day(5, bin={"411111": 60, "522222": 40}), before)
+    assert (found.holds, found.figure, found.found) == (False, 0.4, "40 of 100 attempts with a bin that is new: 522222")
+
+
+def test_values_that_are_rare_come_for_the_first_time_on_any_day_and_are_not_told() -> None:
+    rare = {f"b{at}": 1 for at in range(200)}
+    before = [day(at, bin={"411111": 100, **{f"{value}_{at}": 1 for value in rare}}) for at in range(5)]
+    (found,) = judged(one("referential", column="bin", known="earlier", share_max=0.1), day(5, bin={"411111": 100, **rare}), before)
+    assert (found.holds, found.figure) == (True, 0.0)
+
+
+@given(st.integers(1, 400), st.floats(0.01, 0.5), st.integers(0, 2**32))
+def test_a_share_that_is_what_is_allowed_is_hardly_ever_told(n: int, share_max: float, seed: int) -> None:
+    drawn = random.Random(seed)
+    told = [exceeds(sum(drawn.random() < share_max for _ in range(n)), n=n, share_max=share_max) for _ in range(20)]
+    assert sum(told) <= 2
+    assert exceeds(n, n=n, share_max=0.0)
 
 
 def test_an_index_of_samples_of_one_distribution_is_near_nothing_and_grows_when_it_moves() -> None:

@@ -42,7 +42,7 @@ class Log:
 
 
 def test_events_that_break_an_expectation_are_counted_from_the_start_of_the_server_on() -> None:
-    log = Log(Expectation(name="routes", kind="referential", column="route", known="routes", share_max=0.5), start_seq=2)
+    log = Log(Expectation(name="routes", kind="referential", column="route", known="routes", share_max=0.01), start_seq=2)
     for at, route in enumerate(["b", "b", "a", "b", "a"]):
         log.take(sent(at, route=route), at_us=START_US + at)
     figure = log.figure(now_us=START_US)
@@ -59,7 +59,7 @@ def test_an_outcome_is_held_against_what_is_expected_of_answers_alone() -> None:
 
 
 def test_a_bin_that_no_day_before_had_is_counted_as_unknown() -> None:
-    log = Log(Expectation(name="bins", kind="referential", column="bin", known="earlier", n_min=4, share_max=0.1))
+    log = Log(Expectation(name="bins", kind="referential", column="bin", known="earlier", n_min=4))
     for day in range(4):
         for at in range(4):
             log.take(sent(at, bin="522222" if (day, at) == (3, 0) else "411111"), at_us=START_US + day * DAY_US + at)

@@ -22,6 +22,8 @@ HOUR_US = 3_600_000_000
 EXAMPLES = 5
 SHARE_MIN = 1e-4
 """A bin with less is taken as this: an empty one alone would make the index infinite."""
+P_CHANCE = 0.001
+"""A share above its limit that chance makes of it more often than this is not told."""
 DAYS_MIN = 3
 """Days before without which nothing is said of what is usual."""
 VALUES_MAX = 200_000
@@ -109,7 +111,7 @@ def freshness(one: Expectation, *, newest_us: int, now_us: int) -> Judged:
 
 def share(one: Expectation, *, n_broken: int, n: int, day: int, what: str) -> Judged:
     """A share of rows that a reader of files counted."""
-    return _judged(one, day, n_broken / n if n else None, one.share_max, f"{n_broken} of {n} {what}")
+    return _share(one, day, n_broken=n_broken, n=n, found=f"{n_broken} of {n} {what}")
 
 
 def schema(one: Expectation, *, columns: Mapping[str, str], known: Mapping[str, str] | None, day: int) -> Judged:
@@ -149,7 +151,7 @@ def missing_days(day: int, *, before: Sequence[Tally]) -> list[Tally]:
 def _of_rows(one: Expectation, tally: Tally) -> Judged:
     n, n_broken = tally.judged[one.name], tally.broken[one.name]
     words = f"{n_broken} of {n} attempts" + (f" without {one.column}" if one.kind == "nulls" else "")
-    return _judged(one, tally.day, n_broken / n if n else None, one.share_max, words, examples=tally.examples.get(one.name, ()))
+    return _share(one, tally.day, n_broken=n_broken, n=n, found=words, examples=tally.examples.get(one.name, ()))
 
 
 def _volumes(one: Expectation, tally: Tally, *, before: Sequence[Tally], goes_on: bool) -> list[Judged]:
@@ -205,31 +207,49 @@ def _distribution(one: Expectation, tally: Tally, *, before: Sequence[Tally]) ->
 
 
 def _earlier(one: Expectation, tally: Tally, *, before: Sequence[Tally]) -> Judged:
+    """Values that are new, less those that would be new anyway: as many as came once only among those before (Good 1953)."""
     column = one.column or ""
-    known: set[str] = set()
+    known: Counter[str] = Counter()
     for day in before:
-        known.update(day.counts.get(column, ()))
+        known.update(day.counts.get(column, {}))
     now = tally.counts.get(column, Counter())
-    if len(before) < DAYS_MIN or now.total() < one.n_min:
+    if len(before) < DAYS_MIN or now.total() < one.n_min or not known:
         return _judged(one, tally.day, None, one.share_max, f"fewer than {DAYS_MIN} days before, or than {one.n_min} attempts")
     new = {value: n for value, n in now.items() if value not in known}
-    n_new = sum(new.values())
+    n_new, n_once = sum(new.values()), sum(n == 1 for n in known.values())
     first = ", ".join(sorted(new, key=lambda value: -new[value])[:EXAMPLES]) if column not in _PRIVATE else ""
     found = f"{n_new} of {now.total()} attempts with a {column} that is new{f': {first}' if first else ''}"
-    return _judged(one, tally.day, n_new / now.total(), one.share_max, found)
+    return _share(one, tally.day, n_broken=n_new, n=now.total(), found=found, expected=n_once / known.total())
 
 
-def _judged(one: Expectation, day: int, figure: float | None, limit: float, found: str, *, examples: Sequence[Example] = ()) -> Judged:
+def exceeds(n_broken: int, *, n: int, share_max: float) -> bool:
+    """More than a share of n rows, and more than chance makes of it: with a probability below 0.001 by Chernoff's bound,
+    P(X >= k) <= exp(-n KL(k/n, share_max)).
+
+    >>> exceeds(1, n=1, share_max=0.01), exceeds(2, n=2, share_max=0.01), exceeds(1, n=1000, share_max=0.0)
+    (False, True, True)
+    """
+    if not n or (q := n_broken / n) <= share_max:
+        return False
+    if share_max <= 0.0:
+        return True
+    divergence = q * math.log(q / share_max) + ((1 - q) * math.log((1 - q) / (1 - share_max)) if q < 1.0 else 0.0)
+    return n * divergence > -math.log(P_CHANCE)
+
+
+def _share(
+    one: Expectation, day: int, *, n_broken: int, n: int, found: str, expected: float = 0.0, examples: Sequence[Example] = ()
+) -> Judged:
+    """A share of rows, less what is `expected` to be there anyway."""
+    figure = max(0.0, n_broken / n - expected) if n else None
+    holds = not exceeds(n_broken, n=n, share_max=min(1.0, one.share_max + expected))
+    judged = _judged(one, day, figure, one.share_max, found)
+    return msgspec.structs.replace(judged, holds=holds, examples=() if holds else tuple(examples))
+
+
+def _judged(one: Expectation, day: int, figure: float | None, limit: float, found: str) -> Judged:
     holds = figure is None or figure <= limit
-    return Judged(
-        expectation=one,
-        day=_date(day),
-        holds=holds,
-        figure=figure,
-        limit=limit,
-        found=found,
-        examples=() if holds else tuple(examples),
-    )
+    return Judged(expectation=one, day=_date(day), holds=holds, figure=figure, limit=limit, found=found)
 
 
 def _date(day: int) -> date:

@@ -25,6 +25,23 @@ def fetched(sources: Sequence[str | Path]) -> Iterator[list[Path]]:
         yield [_fetch(str(source), Path(folder) / str(place)) for place, source in enumerate(sources)]
 
 
+def named(sources: Sequence[str | Path]) -> list[str]:
+    """What reports call the sources: names of files, keys and tables, without addresses, users and passwords.
+
+    >>> named(["past/a.csv", "s3://bucket/b.parquet?region=x", "postgresql://reader:secret@db/shop?table=payments.attempts"])
+    ['a.csv', 'b.parquet', 'payments.attempts']
+    """
+    return [_named(str(source)) for source in sources]
+
+
+def _named(source: str) -> str:
+    if "://" not in source:
+        return Path(source).name
+    parts = urlsplit(source)
+    (table,) = parse_qs(parts.query).get("table", [""])[:1]
+    return table if parts.scheme.startswith("postgres") else Path(parts.path).name
+
+
 def _fetch(source: str, folder: Path) -> Path:
     if source.startswith("s3://"):
         return _of_bucket(source, folder)
