@@ -26,11 +26,15 @@ AROUND_MINUTES = 15
 
 
 class LiveFigure(msgspec.Struct, frozen=True, kw_only=True):
-    """An expectation as of now. `holds` and `figure` None: it cannot be said, or is not judged by the day; `n_broken`: since the start."""
+    """An expectation as of now.
+
+    n_broken        events that broke it since the start; None where it is of days
+    holds, figure   None while it cannot be said
+    """
 
     expectation: str
     severity: Severity
-    n_broken: int
+    n_broken: int | None
     holds: bool | None
     figure: float | None
 
@@ -52,16 +56,16 @@ class LiveFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Live:
-    """Folds the log from some days ago on; counts what is broken from `start_seq` on, so that counters begin at 0."""
+    """Folds the log after `after_seq`, some days ago; counts what is broken from `start_seq` on, so that counters begin at 0."""
 
-    def __init__(self, expected: Expected, *, start_seq: int) -> None:
+    def __init__(self, expected: Expected, *, start_seq: int, after_seq: int = 0) -> None:
         self._expected, self._tallier, self._start_seq = expected, Tallier(expected), start_seq
         days = max((one.reference_days for one in expected.expectations), default=1)
         self._before: deque[Tally] = deque(maxlen=days)
         self._today: Tally | None = None
         self._minutes: Counter[int] = Counter()
         self._broken: Counter[str] = Counter()
-        self._n_checked, self.seq = 0, 0
+        self._n_checked, self.seq = 0, after_seq
         self._newest_us: int | None = None
 
     def take(self, logged: LoggedEvent) -> None:
@@ -90,6 +94,7 @@ class Live:
     def figures(self, *, now_us: int) -> LiveFigures:
         """Everything as of an instant."""
         judged = {one.expectation.name: one for one in self._judged(now_us=now_us)}
+        rows = {row.expectation.name for row in self._expected.rows()}
         minute = now_us // MINUTE_US - 1
         return LiveFigures(
             seq=self.seq,
@@ -101,7 +106,7 @@ class Live:
                 LiveFigure(
                     expectation=one.name,
                     severity=one.severity,
-                    n_broken=self._broken[one.name],
+                    n_broken=self._broken[one.name] if one.name in rows else None,
                     holds=judged[one.name].holds if one.name in judged and judged[one.name].figure is not None else None,
                     figure=judged[one.name].figure if one.name in judged else None,
                 )

@@ -85,7 +85,8 @@ class LiveQuality:
         holds = GaugeMetricFamily("honour_quality_broken", "1 while today does not hold", labels=["expectation", "severity"])
         figure = GaugeMetricFamily("honour_quality_figure", "What is held against the limit, of today", labels=["expectation"])
         for one in now.figures:
-            broken.add_metric([one.expectation, one.severity], one.n_broken)
+            if one.n_broken is not None:
+                broken.add_metric([one.expectation, one.severity], one.n_broken)
             if one.holds is not None and one.figure is not None:
                 holds.add_metric([one.expectation, one.severity], float(not one.holds))
                 figure.add_metric([one.expectation], one.figure)

@@ -39,9 +39,9 @@ def main(task: Task) -> None:
     log = open_log(task.data, read_only=True)
     try:
         expected = expected_of(task.quality.expectations, routes=task.routes)
-        live = Live(expected, start_seq=log.last_seq)
         days = max((one.reference_days for one in expected.expectations), default=1)
         after_seq = seq_before(log, time.time_ns() // 1_000 - days * DAY_US, n_max=BACKLOG_MAX)
+        live = Live(expected, start_seq=log.last_seq, after_seq=after_seq)
         while True:
             for logged in log.read(after_seq=after_seq):
                 live.take(logged)
