@@ -75,7 +75,7 @@ def main() -> None:
 def _asked(name: str, rows: int, *, threads: int) -> dict[str, Any]:
     """A case in a process of its own."""
     if name != "feast":
-        _lake(rows)
+        made_lake(rows)
     command = [sys.executable, __file__, "--threads", str(threads), "--case", name, str(rows)]
     case: dict[str, Any] = msgspec.json.decode(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     _say(
@@ -86,16 +86,18 @@ def _asked(name: str, rows: int, *, threads: int) -> dict[str, Any]:
 
 
 def _case(name: str, rows: int, *, threads: int) -> dict[str, Any]:
-    began, used = time.perf_counter(), _cpu_s()
+    began, before_s = time.perf_counter(), used()[0]
     values = {"honour": _honour, "pandas": _pandas, "feast": _feast}[name](rows, threads)
+    seconds = round(time.perf_counter() - began, 2)
+    cpu_s, peak_gb = used()
     return {
         "name": name,
         "rows": rows,
         "values": values,
         "threads": threads,
-        "seconds": round(time.perf_counter() - began, 2),
-        "cpu_s": round(_cpu_s() - used, 2),
-        "peak_gb": round(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1e6, 2),
+        "seconds": seconds,
+        "cpu_s": round(cpu_s - before_s, 2),
+        "peak_gb": peak_gb,
         "load": round(os.getloadavg()[0], 1),
     }
 
@@ -104,14 +106,14 @@ def _honour(rows: int, threads: int) -> int:
     """The training set, from the lake to a Parquet file."""
     out = WORK / f"set-{rows}.parquet"
     out.with_suffix(".json").unlink(missing_ok=True)
-    built = build_training_set(_lake(rows), folder=WORK, out=out, features=FEATURES, threads=threads)
+    built = build_training_set(made_lake(rows), folder=WORK, out=out, features=FEATURES, threads=threads)
     assert built.n_rows == rows
     return len(FEATURES)
 
 
 def _pandas(rows: int, _threads: int) -> int:
     """Approval rates of a week for a few keys: total at the instant less the total at the window's beginning."""
-    lake = _lake(rows)
+    lake = made_lake(rows)
     table = lake.read(lake.wanted(), columns=["seq", "arrived_us", "at_us", "status", *KEYS]).to_pandas()
     for key in KEYS:
         told = table[[key, "arrived_us"]].copy()
@@ -141,7 +143,7 @@ def _feast(rows: int, _threads: int) -> int:
     return len(KEYS)
 
 
-def _lake(rows: int) -> Lake:
+def made_lake(rows: int) -> Lake:
     """A lake of that many made-up attempts, made once."""
     place = Lake(str(WORK / f"lake-{rows}"))
     if place.manifest() is None:
@@ -149,8 +151,10 @@ def _lake(rows: int) -> Lake:
     return place
 
 
-def _cpu_s() -> float:
-    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+def used() -> tuple[float, float]:
+    """CPU seconds of this process and of those it waited for, and gigabytes of the largest."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return round(sum(one.ru_utime + one.ru_stime for one in usages), 2), round(max(one.ru_maxrss for one in usages) / 1e6, 2)
 
 
 def _say(line: str) -> None:

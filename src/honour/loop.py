@@ -37,6 +37,7 @@ from honour.stores.quarantine import Quarantine
 from honour.stores.tabular import read_attempts
 
 if TYPE_CHECKING:
+    from honour.features.dialect import Engine
     from honour.stores.landing import Landed
     from honour.stores.training import TrainingSet
 
@@ -176,10 +177,11 @@ def build_features(
     data_dir: Path,
     *,
     lake: str | None = None,
-    out: Path | None = None,
+    out: str | None = None,
     until: datetime | None = None,
     to_seq: int | None = None,
     features: Sequence[str] | None = None,
+    engine: Engine = "duckdb",
     step: Step,
     threads: int | None = None,
 ) -> TrainingSet:
@@ -187,6 +189,7 @@ def build_features(
 
     until, to_seq  only answers that arrived before an instant, or up to an event of the log
     features       by name, with what they shrink to; absent, all
+    engine         what computes it; threads: of DuckDB
     """
     from honour.stores.lake import Lake
     from honour.stores.training import build_training_set
@@ -195,10 +198,15 @@ def build_features(
     if lake is None:
         fill_lake(data_dir, to_seq=to_seq, step=step)
     until_us = to_us(until) if until is not None else None
+    found = Lake(lake or where.lake)
+    if engine == "spark":
+        from honour.cluster.build import build_on_spark
+
+        return build_on_spark(found, folder=str(where.training), out=out, until_us=until_us, to_seq=to_seq, features=features, step=step)
     return build_training_set(
-        Lake(lake or where.lake),
+        found,
         folder=where.training,
-        out=out,
+        out=Path(out) if out is not None else None,
         until_us=until_us,
         to_seq=to_seq,
         features=features,

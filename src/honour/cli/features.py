@@ -15,6 +15,7 @@ from honour.cli import show
 from honour.errors import BadInput
 from honour.features.catalogue import CATALOGUE, LIBRARY
 from honour.features.describe import Description, describe, feature_of, span
+from honour.features.dialect import DIALECTS, Engine
 
 if TYPE_CHECKING:
     from honour.features.parity import Parity
@@ -100,6 +101,7 @@ def describe_(
 @app.command("sql")
 def sql(
     name: str | None = typer.Argument(None, metavar="NAME", help="Feature; absent, all of them."),
+    dialect: Engine = typer.Option("duckdb", "--dialect", help="Whose SQL: duckdb or spark."),
     data: Path = DATA,
     json: bool = JSON,
 ) -> None:
@@ -107,7 +109,8 @@ def sql(
     from honour.features.sql import feature_sql, sql_of
 
     del data  # Its honour.toml was read when the process started: it names the installation's own features.
-    text = sql_of() if name is None else feature_sql(feature_of(LIBRARY, name).name, catalogue=LIBRARY)
+    whose = DIALECTS[dialect]
+    text = sql_of(dialect=whose) if name is None else feature_sql(feature_of(LIBRARY, name).name, catalogue=LIBRARY, dialect=whose)
     if json:
         show.as_json({"schema": CATALOGUE.schema_id, "feature": name, "sql": text})
     else:
@@ -124,20 +127,26 @@ def features_build(
         None, "--feature", help="Only this feature, with what it shrinks to; may be given again. Default: all."
     ),
     until: datetime | None = typer.Option(None, "--until", help="Only answers that arrived before this instant (UTC)."),
-    out: Path | None = typer.Option(
+    out: str | None = typer.Option(
         None, "--out", help="Parquet file to write. Default: training/<name>.parquet in the data folder, named by what it is made of."
+    ),
+    engine: Engine = typer.Option(
+        "duckdb",
+        "--engine",
+        help="What computes it: duckdb, or spark, which writes a folder and takes s3:// for --out too.",
     ),
     json: bool = JSON,
 ) -> None:
     """Write a training set in which every row sees only what had arrived when its attempt was sent.
 
     The same attempts, catalogue and versions make the same name and the same bytes; what is there already is not built again.
+    Spark makes the same rows, each number the same to 1e-9.
     """
     from honour import loop  # Training libraries; serving does without them.
 
     with show.progress() as step:
         upto = until.replace(tzinfo=UTC) if until is not None and until.tzinfo is None else until
-        built = loop.build_features(data, lake=lake, out=out, until=upto, features=feature, step=step)
+        built = loop.build_features(data, lake=lake, out=out, until=upto, features=feature, engine=engine, step=step)
     if json:
         show.as_json(built)
     else:

@@ -14,10 +14,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
-from honour.features.answer import reason_of
-from honour.features.calendar import days_since_payday, is_holiday
-from honour.features.local_time import offsets_of, zone_names
-from honour.features.sql import REASON_COLUMNS, by_clock, features_step, needs_calendar, needs_reasons, view_steps
+from honour.features.dialect import DUCKDB
+from honour.features.from_log import ARROW_TYPES, table_of
+from honour.features.given import given_tables
+from honour.features.sql import features_step, view_steps
 from honour.features.view import Catalogue
 
 Rows = tuple[int, int]
@@ -50,11 +50,9 @@ def features_in(
     parts     ranges of row_id that hold the whole spine, ascending; None is all of it at once
     progress  called as progress(done, total) after each table and part
     """
-    connection.register("local_offset", _local_offsets(connection, answers=by_clock(catalogue)))
-    if needs_calendar(catalogue):
-        connection.register("local_day", _local_days(connection))
-    if needs_reasons(catalogue):
-        connection.register("reasons", _reasons(connection))
+    for given in given_tables(catalogue, fetch=lambda query: connection.sql(query).fetchall(), dialect=DUCKDB):
+        types = {name: ARROW_TYPES[kind] for name, kind in given.types.items()}
+        connection.register(given.name, table_of(given.rows, types))
     steps = view_steps(catalogue)
     total = len(steps) + len(parts)
     spent: list[str] = []
@@ -74,37 +72,3 @@ def features_in(
         yield from reader
         if progress is not None:
             progress(done, total)
-
-
-def _reasons(connection: Any) -> pa.Table:
-    """Why the issuer declined, for every way in which the answers say it."""
-    kinds = connection.sql(f"SELECT DISTINCT {', '.join(REASON_COLUMNS)} FROM answers WHERE status = 'declined'").fetchall()
-    rows = [
-        (*kind, reason_of(status, network=network or "", issuer_country=issuer, merchant_country=merchant, response_code=code))
-        for kind in kinds
-        for status, network, issuer, merchant, code in (kind,)
-    ]
-    columns = zip(*rows, strict=True) if rows else [()] * (len(REASON_COLUMNS) + 1)
-    return pa.table({name: pa.array(column, type=pa.string()) for name, column in zip((*REASON_COLUMNS, "reason"), columns, strict=True)})
-
-
-def _local_days(connection: Any) -> pa.Table:
-    """Paydays and holidays of every country and day of the spine; a local day is at most one off that of UTC."""
-    asked = connection.sql("SELECT DISTINCT shopper_country, at_us // 86400000000 FROM spine").fetchall()
-    days = sorted({(country, day + off) for country, day in asked for off in (-1, 0, 1)}, key=lambda one: (one[0] or "", one[1]))
-    rows = [(country, day, days_since_payday(country, day), int(is_holiday(country, day))) for country, day in days]
-    types = {"country": pa.string(), "day": pa.int64(), "days_since_payday": pa.int64(), "is_holiday": pa.int64()}
-    columns = zip(*rows, strict=True) if rows else [()] * len(types)
-    return pa.table({name: pa.array(column, type=kind) for (name, kind), column in zip(types.items(), columns, strict=True)})
-
-
-def _local_offsets(connection: Any, *, answers: bool) -> pa.Table:
-    """UTC offsets of the countries of the shoppers, of the spine and of the answers."""
-    zones = zone_names()
-    shoppers = "SELECT shopper_country FROM spine" + (" UNION SELECT shopper_country FROM answers" if answers else "")
-    found = [row[0] for row in connection.execute(f"SELECT DISTINCT shopper_country FROM ({shoppers})").fetchall()]
-    countries = sorted(country for country in found if country in zones)
-    offsets = [(country, *pair) for country in countries for pair in zip(*offsets_of(country), strict=True)]
-    types = {"country": pa.string(), "from_us": pa.int64(), "offset_us": pa.int64()}
-    columns = zip(*offsets, strict=True) if offsets else [()] * len(types)
-    return pa.table({name: pa.array(column, type=kind) for (name, kind), column in zip(types.items(), columns, strict=True)})

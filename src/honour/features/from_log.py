@@ -14,9 +14,10 @@ from honour.records.attempt import Attempt, Outcome
 from honour.records.event import AttemptReported, DecisionMade, LoggedEvent, OutcomeReported
 from honour.records.instant import to_us
 
-_ARROW = {"text": pa.string(), "integer": pa.int64(), "real": pa.float64()}
+ARROW_TYPES = {"text": pa.string(), "integer": pa.int64(), "real": pa.float64()}
+"""Types of columns by what they hold."""
 ROW_COLUMNS: dict[str, pa.DataType] = {
-    **{name: _ARROW[kind] for name, kind in PAYMENT_COLUMNS.items()},
+    **{name: ARROW_TYPES[kind] for name, kind in PAYMENT_COLUMNS.items()},
     **dict.fromkeys(CANDIDATE_COLUMNS, pa.string()),
 }
 """Columns of payment and candidate in the order of a row, with their Arrow types."""

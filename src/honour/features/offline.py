@@ -16,14 +16,14 @@ from honour.features.catalogue import CATALOGUE
 from honour.features.columns import CANDIDATE_COLUMNS, read_payment
 from honour.features.execute import Progress, Rows, database, features_in
 from honour.features.from_log import ANSWER_COLUMNS, INSTANT_COLUMNS, ROW_COLUMNS, LogReader, table_of
-from honour.features.sql import answer_columns
+from honour.features.sql import Step, answer_columns
 from honour.features.view import Catalogue
 from honour.records.event import DecisionMade, LoggedEvent
 from honour.records.route import Candidate
 
 _DECISION_COLUMNS = {**INSTANT_COLUMNS, "decision_id": pa.string(), "candidate_at": pa.int64(), **ROW_COLUMNS}
 
-_BESIDE = (
+BESIDE = (
     "payment_id",
     "at_us",
     "approved",
@@ -35,6 +35,7 @@ _BESIDE = (
     "status",
     "propensity",
 )
+"""What stands in a training set beside the features."""
 _COUNTED = "CAST(status = 'approved' AS BIGINT) AS approved, CAST(status = 'failed' AS BIGINT) AS failed"
 
 CandidatesOf = Callable[[DecisionMade], Sequence[Candidate]]
@@ -80,16 +81,23 @@ def training_batches(
     attempts  Arrow table or dataset, or paths of Parquet files
     parts     ranges of `seq` that hold all attempts, ascending; to_seq: answers after it are not seen and have no row
     """
-    upto = "" if to_seq is None else f" WHERE seq <= {to_seq}"
-    context = ", ".join(ROW_COLUMNS)
-    _view_answers(connection, attempts, upto=upto)
-    asked = f"seq AS row_id, asked_seq AS seq, at_us, source, status, propensity, {_COUNTED}, {context}"
-    connection.execute(f"CREATE TEMP VIEW spine AS SELECT {asked} FROM landed{upto}")
+    _view_answers(connection, attempts, to_seq=to_seq)
+    spine = landed_views(to_seq=to_seq)[1]
+    connection.execute(f"CREATE TEMP VIEW {spine.table} AS {spine.query}")
     n_rows = 0
-    for batch in features_in(connection, catalogue, parts=parts, beside=_BESIDE, progress=progress):
+    for batch in features_in(connection, catalogue, parts=parts, beside=BESIDE, progress=progress):
         row_ids = pa.array(range(n_rows, n_rows + len(batch)), type=pa.int64())
         n_rows += len(batch)
         yield batch.set_column(0, "row_id", row_ids)
+
+
+def landed_views(*, to_seq: int | None = None, row_id: str = "seq") -> tuple[Step, Step]:
+    """The answers and the spine of a training set, from `landed`, the attempts of a lake; row_id: the column that numbers its rows."""
+    upto = "" if to_seq is None else f" WHERE seq <= {to_seq}"
+    context = ", ".join(ROW_COLUMNS)
+    told = f"seq, arrived_us, status, response_code, latency_ms, {_COUNTED}, {context}"
+    asked = f"{row_id} AS row_id, asked_seq AS seq, at_us, source, status, propensity, {_COUNTED}, {context}"
+    return Step("answers", f"SELECT {told} FROM landed{upto}"), Step("spine", f"SELECT {asked} FROM landed{upto}")
 
 
 def decision_rows(
@@ -194,14 +202,14 @@ def _beside_names(features: pa.Table, *, spine: pa.Table, catalogue: Catalogue) 
     return pa.table(columns | {name: features[name] for name in catalogue.names})
 
 
-def _view_answers(connection: Any, attempts: Any, *, upto: str = "") -> None:
+def _view_answers(connection: Any, attempts: Any, *, to_seq: int | None = None) -> None:
     """Views `landed`, the attempts as they are, and `answers`, what features are folded from."""
     if isinstance(attempts, list):
         connection.read_parquet(attempts, hive_partitioning=False).create_view("landed")
     else:
         connection.register("landed", attempts)
-    told = f"seq, arrived_us, status, response_code, latency_ms, {_COUNTED}, {', '.join(ROW_COLUMNS)}"
-    connection.execute(f"CREATE TEMP VIEW answers AS SELECT {told} FROM landed{upto}")
+    answers = landed_views(to_seq=to_seq)[0]
+    connection.execute(f"CREATE TEMP VIEW {answers.table} AS {answers.query}")
 
 
 def _with_columns(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The catalogue as point-in-time SQL for DuckDB: the same numbers as the online fold, over millions of rows.
+"""The catalogue as point-in-time SQL for DuckDB, and for Spark (`dialect`): the same numbers as the online fold, over millions of rows.
 
 Tables it reads
     answers       seq, arrived_us, the columns that entities use, approved, failed, status, response_code, amount_minor, latency_ms
@@ -21,6 +21,7 @@ from typing import NamedTuple, get_args
 
 from honour.features.catalogue import CATALOGUE
 from honour.features.columns import CANDIDATE_COLUMNS, CLOCK_COLUMNS, PAYMENT_COLUMNS
+from honour.features.dialect import DUCKDB, Asof, Dialect
 from honour.features.group import is_folded, sums_of
 from honour.features.sql_value import (
     HOUR_OF_WEEK,
@@ -61,27 +62,30 @@ class Step(NamedTuple):
     query: str
 
 
-def steps(catalogue: Catalogue = CATALOGUE) -> tuple[Step, ...]:
+def steps(catalogue: Catalogue = CATALOGUE, *, dialect: Dialect = DUCKDB) -> tuple[Step, ...]:
     """The tables to make, in order; the last, `features`, has row_id and every feature by name."""
-    return (*view_steps(catalogue), features_step(catalogue))
+    return (*view_steps(catalogue, dialect=dialect), features_step(catalogue, dialect=dialect))
 
 
-def view_steps(catalogue: Catalogue = CATALOGUE) -> tuple[Step, ...]:
-    """The tables before the last: for each entity a view with one line per row of the spine, in the order of row_id."""
+def view_steps(catalogue: Catalogue = CATALOGUE, *, dialect: Dialect = DUCKDB) -> tuple[Step, ...]:
+    """The tables before the last: for each entity a view with one line per row of the spine."""
     folded = _folded(catalogue)
-    parts = list(dict.fromkeys(part for feature in folded for part in feature.entity))
-    made = [_code(part) for part in parts if part not in CLOCK_COLUMNS]
-    made += [_answered(catalogue, parts), _asked(catalogue, parts)]
+    parts = list(dict.fromkeys(part for feature in folded for part in feature.entity if part not in CLOCK_COLUMNS))
+    made = [Step(f"code_{part}", query) for part in parts if (query := dialect.code_table(part)) is not None]
+    made += [_answered(catalogue, parts, dialect), _asked(catalogue, parts, dialect)]
     for view, features in _views(folded).items():
         made.append(_totals(view, features))
-        made += [_tiles(view, tile_s, features) for tile_s in _tile_sizes(features)]
+        made += [_tiles(view, tile_s, features, dialect) for tile_s in _tile_sizes(features)]
         made += [_fading(view, era, features) for era in _eras(features)]
-        made.append(_view(view, features))
-    made += [_distinct(feature) for feature in _distincts(folded)]
-    return tuple(made)
+        made.append(_view(view, features, dialect))
+    made += [_distinct(feature, dialect) for feature in _distincts(folded)]
+    made += [Step(*gathered) for gathered in dialect.gathered(_joined(folded))]
+    return tuple(Step(step.table, dialect.text(step.query)) for step in made)
 
 
-def features_step(catalogue: Catalogue = CATALOGUE, *, rows: tuple[int, int] | None = None, beside: Sequence[str] = ()) -> Step:
+def features_step(
+    catalogue: Catalogue = CATALOGUE, *, rows: tuple[int, int] | None = None, beside: Sequence[str] = (), dialect: Dialect = DUCKDB
+) -> Step:
     """Every feature by name, from the views; a rate that shrinks names its parent, which stands above it.
 
     rows    first and last row_id, for a part of the answer; absent, all of it
@@ -90,8 +94,8 @@ def features_step(catalogue: Catalogue = CATALOGUE, *, rows: tuple[int, int] | N
     folded = _folded(catalogue)
     columns = ["spine.row_id", *(f"spine.{name}" for name in beside if name not in catalogue.names)]
     columns += [f"{sql_value(feature)} AS {feature.name}" for feature in catalogue.features]
-    joins = [f"JOIN {_some(f'view_{view.name}', rows)} USING (row_id)" for view in _views(folded)]
-    joins += [f"LEFT JOIN {_some(distinct_name(feature), rows)} USING (row_id)" for feature in _distincts(folded)]
+    tables = [table for table, _ in dialect.gathered(_joined(folded))] or _joined(folded)
+    joins = [f"{'LEFT ' * table.startswith('distinct_')}JOIN {_some(table, rows)} USING (row_id)" for table in tables]
     if any(isinstance(feature, LocalTimeFeature) for feature in catalogue.features):
         local = "asked" if rows is None else f"(SELECT row_id, local_us FROM asked WHERE row_id BETWEEN {rows[0]} AND {rows[1]}) AS asked"
         joins.append(f"JOIN {local} USING (row_id)")
@@ -99,17 +103,18 @@ def features_step(catalogue: Catalogue = CATALOGUE, *, rows: tuple[int, int] | N
         day = "asked.local_us // 86400000000 = local_day.day"
         joins.append(f"LEFT JOIN local_day ON spine.shopper_country IS NOT DISTINCT FROM local_day.country AND {day}")
     source = f"FROM {_some('spine', rows)}"
-    return Step("features", f"SELECT\n{_lines(columns)}\n" + "\n".join([source, *joins, "ORDER BY spine.row_id"]))
+    query = f"SELECT\n{_lines(columns)}\n" + "\n".join([source, *joins]) + dialect.in_order("spine.row_id")
+    return Step("features", dialect.text(query))
 
 
-def sql_of(catalogue: Catalogue = CATALOGUE) -> str:
+def sql_of(catalogue: Catalogue = CATALOGUE, *, dialect: Dialect = DUCKDB) -> str:
     """The whole computation as a script that a person can read and run."""
-    return "\n\n".join(f"CREATE TEMP TABLE {step.table} AS\n{step.query};" for step in steps(catalogue))
+    return "\n\n".join(dialect.created(*step) for step in steps(catalogue, dialect=dialect))
 
 
-def feature_sql(name: str, *, catalogue: Catalogue = CATALOGUE) -> str:
+def feature_sql(name: str, *, catalogue: Catalogue = CATALOGUE, dialect: Dialect = DUCKDB) -> str:
     """The SQL of one feature, with what it shrinks to and nothing else."""
-    return sql_of(catalogue.needed_for(name))
+    return sql_of(catalogue.needed_for(name), dialect=dialect)
 
 
 def answer_columns(catalogue: Catalogue) -> tuple[str, ...]:
@@ -142,44 +147,35 @@ def by_clock(catalogue: Catalogue) -> bool:
     return any(set(feature.entity) & set(CLOCK_COLUMNS) for feature in _folded(catalogue))
 
 
-def _code(part: str) -> Step:
-    """A number from 1 for each value of a column, not known among them; 0 is for values that no answer has."""
-    values = f"SELECT DISTINCT {part} FROM answers"
-    return Step(f"code_{part}", f"SELECT {part}, CAST(row_number() OVER () AS INTEGER) AS code FROM ({values})")
-
-
-def _answered(catalogue: Catalogue, parts: Sequence[str]) -> Step:
+def _answered(catalogue: Catalogue, parts: Sequence[str], dialect: Dialect) -> Step:
     """The answers with codes for columns, and what follows from them: why they were declined, the shopper's hour of the week."""
-    coded = [part for part in parts if part not in CLOCK_COLUMNS]
     columns = [f"answers.{name}" for name in _read_of_answers(catalogue)]
-    columns += [f"code_{part}.code AS {part}_code" for part in coded]
-    joins = [f"JOIN code_{part} ON answers.{part} IS NOT DISTINCT FROM code_{part}.{part}" for part in coded]
+    columns += [f"{dialect.code(part, table='answers')} AS {part}_code" for part in parts]
+    joins = [f"JOIN code_{part} ON answers.{part} IS NOT DISTINCT FROM code_{part}.{part}" for part in _in_tables(parts, dialect)]
     if needs_reasons(catalogue):
         columns.append("reasons.reason")
         same = " AND ".join(f"answers.{name} IS NOT DISTINCT FROM reasons.{name}" for name in REASON_COLUMNS)
         joins.append(f"LEFT JOIN reasons ON {same}")
     if by_clock(catalogue):
         columns.append(f"{_hour_of_week('answers.arrived_us')} AS local_hour_of_week_code")
-        joins.append(_offset_join("answers", "arrived_us"))
-    return Step("answered", f"SELECT\n{_lines(columns)}\nFROM answers\n" + "\n".join([*joins, "ORDER BY seq"]))
+        joins.append(dialect.offset_join("answers", "arrived_us"))
+    return Step("answered", f"SELECT\n{_lines(columns)}\n" + "\n".join(["FROM answers", *joins]) + dialect.in_order("seq"))
 
 
-def _asked(catalogue: Catalogue, parts: Sequence[str]) -> Step:
+def _asked(catalogue: Catalogue, parts: Sequence[str], dialect: Dialect) -> Step:
     """Spine rows with codes, local time, and the last answer they may see: of all that had arrived, what stands before them."""
-    coded = [part for part in parts if part not in CLOCK_COLUMNS]
+    known, arrivals = dialect.arrivals()
     columns = ["spine.row_id", "spine.at_us", "least(spine.seq - 1, coalesce(arrivals.seq, 0)) AS seen"]
-    columns += [f"coalesce(code_{part}.code, 0) AS {part}_code" for part in coded]
-    joins = ["ASOF LEFT JOIN arrivals ON spine.at_us >= arrivals.arrived_us"]
-    joins += [f"LEFT JOIN code_{part} ON spine.{part} IS NOT DISTINCT FROM code_{part}.{part}" for part in coded]
+    columns += [f"{dialect.code(part, table='spine')} AS {part}_code" for part in parts]
+    joins = [f"LEFT JOIN code_{part} ON spine.{part} IS NOT DISTINCT FROM code_{part}.{part}" for part in _in_tables(parts, dialect)]
+    read = ["row_id", "seq", "at_us", *parts]
     if by_clock(catalogue) or any(isinstance(feature, LocalTimeFeature) for feature in catalogue.features):
         columns.append("spine.at_us + coalesce(local_offset.offset_us, 0) AS local_us")
         columns.append(f"{_hour_of_week('spine.at_us')} AS local_hour_of_week_code")
-        joins.append(_offset_join("spine", "at_us"))
-    return Step(
-        "asked",
-        "WITH arrivals AS (SELECT arrived_us, max(seq) AS seq FROM answers GROUP BY arrived_us)\n"
-        f"SELECT\n{_lines(columns)}\nFROM spine\n" + "\n".join([*joins, "ORDER BY row_id"]),
-    )
+        joins.append(dialect.offset_join("spine", "at_us"))
+        read.append("shopper_country")
+    source = "\n".join([f"FROM {dialect.asof('spine', columns=list(dict.fromkeys(read)), others=[arrivals])}", *joins])
+    return Step("asked", f"{known}SELECT\n{_lines(columns)}\n{source}{dialect.in_order('row_id')}")
 
 
 def _totals(view: View, features: Sequence[FoldedFeature]) -> Step:
@@ -187,22 +183,20 @@ def _totals(view: View, features: Sequence[FoldedFeature]) -> Step:
     columns = [*_codes(view), "seq", "CAST(count(*) OVER so_far AS INTEGER) AS n"]
     columns += [f"{_sum(name, of=added(name), frame='so_far')} AS {name}_total" for name in summed(features)]
     columns += [f"{_nth(name, nth)} AS {last_name(name, nth)}" for name, nth in _lasts(features)]
-    return Step(
-        f"totals_{view.name}",
-        f"SELECT\n{_lines(columns)}\nFROM answered{view.where}\nWINDOW so_far AS ({_per(view)}ORDER BY seq ROWS UNBOUNDED PRECEDING)",
-    )
+    windows = f"so_far AS ({_per(view)}ORDER BY seq ROWS UNBOUNDED PRECEDING)"
+    windows += f", in_order AS ({_per(view)}ORDER BY seq)" if any(nth > 1 for _, nth in _lasts(features)) else ""
+    return Step(f"totals_{view.name}", f"SELECT\n{_lines(columns)}\nFROM answered{view.where}\nWINDOW {windows}")
 
 
-def _tiles(view: View, tile_s: int, features: Sequence[FoldedFeature]) -> Step:
+def _tiles(view: View, tile_s: int, features: Sequence[FoldedFeature], dialect: Dialect) -> Step:
     """What an entity had counted before each window that ends in a tile, for every tile in which it was asked for."""
     sized = [feature for feature in features if isinstance(feature, WindowFeature | LastFeature) and feature.tile_s == tile_s]
     names, keys, size_us = ("n", *summed(sized)), "".join(f"{code}, " for code in _codes(view)), tile_s * 1_000_000
-    columns, joins = [*(f"tiles.{code}" for code in _codes(view)), "tiles.tile"], []
+    columns, joins = [*(f"tiles.{code}" for code in _codes(view)), "tiles.tile"], ""
     for _, tiles in _windows(sized):
-        before = before_name(tile_s, tiles)
-        columns += [f"{before}.{name} AS {name}_earlier_{before}" for name in names]
-        same = "".join(f"tiles.{code} = {before}.{code} AND " for code in _codes(view))
-        joins.append(f"ASOF LEFT JOIN tiles AS {before} ON {same}tiles.tile - {tiles} >= {before}.tile")
+        earlier = dialect.earlier(names, before=before_name(tile_s, tiles), tiles=tiles, codes=_codes(view))
+        columns += earlier.columns
+        joins += earlier.join
     counted = "".join(f", {'1' if name == 'n' else added(name)} AS {name}" for name in names)
     nothing = "".join(f", 0 AS {name}" for name in names)
     totals = "".join(f", {_sum(name, of=f'sum({name})', frame='so_far')} AS {name}" for name in names)
@@ -211,9 +205,9 @@ def _tiles(view: View, tile_s: int, features: Sequence[FoldedFeature]) -> Step:
         f"tiles_{view.name}_{tile_s}s",
         f"WITH counted AS (\n    SELECT {keys}arrived_us // {size_us} AS tile{counted} FROM answered{where}\n"
         f"    UNION ALL SELECT {keys}at_us // {size_us} AS tile{nothing} FROM asked\n"
-        f"), tiles AS MATERIALIZED (\n    SELECT {keys}tile{totals} FROM counted GROUP BY {keys}tile\n"
+        f"), tiles AS{dialect.once()} (\n    SELECT {keys}tile{totals} FROM counted GROUP BY {keys}tile\n"
         f"    WINDOW so_far AS ({_per(view)}ORDER BY tile ROWS UNBOUNDED PRECEDING)\n)\n"
-        f"SELECT\n{_lines(columns)}\nFROM tiles\n" + "\n".join(joins),
+        f"SELECT\n{_lines(columns)}\nFROM tiles{joins}",
     )
 
 
@@ -230,13 +224,15 @@ def _fading(view: View, era: Era, features: Sequence[FoldedFeature]) -> Step:
     )
 
 
-def _view(view: View, features: Sequence[FoldedFeature]) -> Step:
+def _view(view: View, features: Sequence[FoldedFeature], dialect: Dialect) -> Step:
     """Counts and sums of each window of an entity, and its last answers, for every spine row.
 
     What a row sees may end before one of its windows begins, when it was asked after its instant: then the window is empty.
     """
     columns = ["asked.row_id"]
-    joins = [f"ASOF LEFT JOIN totals_{view.name} AS now ON {_same_key(view, 'now')}asked.seen >= now.seq"]
+    same = tuple((f"asked.{code}", code) for code in _codes(view))
+    known = ("n", *(f"{name}_total" for name in summed(features)), *(last_name(name, nth) for name, nth in _lasts(features)))
+    others, joins = [Asof(f"totals_{view.name}", "now", same, ("asked.seen", "seq"), known)], []
     for tile_s in _tile_sizes(features):
         tiles = f"tiles_{view.name}_{tile_s}s"
         joins.append(f"JOIN {tiles} ON {_same_key(view, tiles)}asked.at_us // {tile_s * 1_000_000} = {tiles}.tile")
@@ -255,15 +251,16 @@ def _view(view: View, features: Sequence[FoldedFeature]) -> Step:
         ]
     for era in _eras(features):
         columns += [f"{faded(name, era=era)} AS {name}_{era.name}" for name in ("n", *_faded(features, era))]
+        known = ("arrived_us", "n_total", *(f"{name}_total" for name in _faded(features, era)))
         for name, ago in ((f"fading_{era.name}", 0), (f"former_{era.name}", 1)):
-            joins.append(
-                f"ASOF LEFT JOIN fading_{view.name}_{era.name} AS {name} "
-                f"ON {_same_key(view, name)}asked.at_us // {era.us} - {ago} = {name}.era AND asked.seen >= {name}.seq"
-            )
-    return Step(f"view_{view.name}", f"SELECT\n{_lines(columns)}\nFROM asked\n" + "\n".join([*joins, "ORDER BY row_id"]))
+            during = (*same, (f"asked.at_us // {era.us} - {ago}", "era"))
+            others.append(Asof(f"fading_{view.name}_{era.name}", name, during, ("asked.seen", "seq"), known))
+    source = dialect.asof("asked", columns=("row_id", "at_us", "seen", *_codes(view)), others=others)
+    query = f"SELECT\n{_lines(columns)}\n" + "\n".join([f"FROM {source}", *joins]) + dialect.in_order("row_id")
+    return Step(f"view_{view.name}", query)
 
 
-def _distinct(feature: WindowFeature) -> Step:
+def _distinct(feature: WindowFeature, dialect: Dialect) -> Step:
     """Different values of a column in a window: answers in it that no later one of the same value followed before the instant."""
     view, of = view_of(feature), feature.of or ""
     key, size_us = ", ".join(dict.fromkeys((*_codes(view), of))), feature.tile_s * 1_000_000
@@ -274,7 +271,7 @@ def _distinct(feature: WindowFeature) -> Step:
         f"    FROM answered\n    {where} {feature.of} IS NOT NULL\n)\n"
         f"SELECT asked.row_id, least(count(*), {DISTINCT_MAX}) AS n\nFROM asked JOIN valued\nON {_same_key(view, 'valued')}"
         f"valued.arrived_us >= (asked.at_us // {size_us} - {feature.tiles - 1}) * {size_us} AND valued.seq <= asked.seen\n"
-        "AND (valued.next_seq IS NULL OR valued.next_seq > asked.seen)\nGROUP BY asked.row_id\nORDER BY row_id",
+        f"AND (valued.next_seq IS NULL OR valued.next_seq > asked.seen)\nGROUP BY asked.row_id{dialect.in_order('row_id')}",
     )
 
 
@@ -287,6 +284,11 @@ def _views(folded: Sequence[FoldedFeature]) -> dict[View, list[FoldedFeature]]:
     for feature in folded:
         views.setdefault(view_of(feature), []).append(feature)
     return views
+
+
+def _joined(folded: Sequence[FoldedFeature]) -> list[str]:
+    """Tables with what features of answers are made of."""
+    return [*(f"view_{view.name}" for view in _views(folded)), *(distinct_name(feature) for feature in _distincts(folded))]
 
 
 def _read_of_answers(catalogue: Catalogue) -> list[str]:
@@ -304,8 +306,9 @@ def _hour_of_week(instant_us: str) -> str:
     return HOUR_OF_WEEK.replace("local_us", f"({instant_us} + coalesce(local_offset.offset_us, 0))")
 
 
-def _offset_join(table: str, instant: str) -> str:
-    return f"ASOF LEFT JOIN local_offset ON {table}.shopper_country = local_offset.country AND {table}.{instant} >= local_offset.from_us"
+def _in_tables(parts: Sequence[str], dialect: Dialect) -> list[str]:
+    """Columns whose codes are kept in tables."""
+    return [part for part in parts if dialect.code_table(part) is not None]
 
 
 def _difference(total: str, before: str) -> str:
@@ -353,7 +356,7 @@ def _lasts(features: Sequence[FoldedFeature]) -> list[tuple[str, int]]:
 
 
 def _nth(name: str, nth: int) -> str:
-    return name if nth == 1 else f"lag({name}, {nth - 1}) OVER so_far"
+    return name if nth == 1 else f"lag({name}, {nth - 1}) OVER in_order"
 
 
 def _codes(view: View) -> list[str]:

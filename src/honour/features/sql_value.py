@@ -38,7 +38,7 @@ _LOCAL = {
     "hour": "local_us % 86400000000 // 3600000000",
     # 1970-01-01 was a Thursday; Monday is 0.
     "weekday": "(local_us // 86400000000 + 3) % 7",
-    "day_of_month": "extract(day FROM DATE '1970-01-01' + CAST(local_us // 86400000000 AS INTEGER))",
+    "day_of_month": "CAST(extract(day FROM DATE '1970-01-01' + CAST(local_us // 86400000000 AS INTEGER)) AS BIGINT)",
 }
 HOUR_OF_WEEK: Final = f"{_LOCAL['weekday']} * 24 + {_LOCAL['hour']}"
 _CALENDAR = {"hour_of_week": HOUR_OF_WEEK, "days_since_payday": "local_day.days_since_payday", "is_holiday": "local_day.is_holiday"}

@@ -100,7 +100,7 @@ class Work:
     def build_table(self) -> TrainingSet:
         """Build the training set of the run's events."""
         to_seq = self.events[-1].seq if self.events else 0
-        return build_features(self.data_dir, to_seq=to_seq, out=self.folder.path / TABLE, step=self.step, threads=self.threads)
+        return build_features(self.data_dir, to_seq=to_seq, out=str(self.folder.path / TABLE), step=self.step, threads=self.threads)
 
     def keep_judged(self, judged: JudgedModel) -> None:
         """Write the model that has not seen the held-out days."""

@@ -166,6 +166,10 @@ class Lake:
         """The files of a manifest: local paths, which DuckDB reads itself, or an Arrow dataset on other storage."""
         return self._blobs.dataset([one.file for one in manifest.partitions])
 
+    def address(self, file: str) -> str:
+        """Where a file of the lake is, without settings of its storage."""
+        return f"{self.place.partition('?')[0].rstrip('/')}/{file}"
+
     def check(self, manifest: Manifest) -> list[str]:
         """Files whose content is not what the manifest says."""
         return [one.file for one in manifest.partitions if _sha256(self._blobs.read(one.file) or b"") != one.sha256]

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # pyarrow ships no types
@@ -22,6 +22,7 @@ from honour.errors import BadInput
 from honour.features.catalogue import CATALOGUE
 from honour.features.execute import Rows, database
 from honour.features.offline import training_batches
+from honour.features.view import Catalogue
 from honour.stores.lake import Lake, Manifest, Partition
 
 MEMORY_LIMIT = "5GB"
@@ -30,6 +31,9 @@ ROWS_AT_ONCE = 500_000
 _ROW_GROUP = 100_000
 _NAME_CHARACTERS = 16
 _COMPUTED_BY = ("duckdb", "pyarrow", "tzdata")
+
+Step = Callable[[str, int, int | None], None]
+"""Progress: what is done, how much of it, of how much."""
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,10 +57,23 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:_NAME_CHARACTERS]
 
 
+class Chosen(NamedTuple):
+    """What a training set is to be made of. manifest: of the days that count alone"""
+
+    catalogue: Catalogue
+    manifest: Manifest
+    inputs: Inputs
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """Days that count, the last perhaps in part."""
+        return self.manifest.partitions
+
+
 class TrainingSet(msgspec.Struct, frozen=True, kw_only=True):
     """A training set that is there.
 
-    path          Parquet file; content_hash: SHA-256 of it
+    path          Parquet file, or a folder of them; content_hash: SHA-256 of it, or of the SHA-256 of its parts
     was_there     it had been built before, and nothing was computed
     """
 
@@ -95,7 +112,7 @@ def build_training_set(
     features: Sequence[str] | None = None,
     memory_limit: str = MEMORY_LIMIT,
     threads: int | None = None,
-    step: Callable[[str, int, int | None], None] | None = None,
+    step: Step | None = None,
 ) -> TrainingSet:
     """The training set of a lake: one row per answered attempt, with the features that were known when it was sent.
 
@@ -104,33 +121,62 @@ def build_training_set(
     until_us  only answers that arrived before this instant; to_seq: only up to this one
     features  names; absent, the whole catalogue. What a feature shrinks to comes with it
     """
+    chosen = choose(lake, manifest=manifest, features=features, until_us=until_us, to_seq=to_seq, computed_by=_COMPUTED_BY)
+    inputs, kept = chosen.inputs, chosen.partitions
+    path = out or folder / f"{inputs.name}.parquet"
+    record = path.with_suffix(".json")
+    if record.is_file() and (known := known_set(record.read_bytes(), inputs)) is not None and path.is_file():
+        return msgspec.structs.replace(known, path=str(path), was_there=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lake.sound(kept)
+    files = lake.dataset(chosen.manifest) if kept else lake.read(chosen.manifest)
+    progress = (lambda done, total: step("computing features", done, total)) if step is not None else None
+    with database(memory_limit=memory_limit, threads=threads or os.cpu_count(), beside=path.parent) as connection:
+        batches = training_batches(
+            connection, files, catalogue=chosen.catalogue, parts=_parts(kept), to_seq=inputs.to_seq, progress=progress
+        )
+        n_rows = _write(path, batches)
+    built = TrainingSet(
+        path=str(path), n_rows=n_rows, n_features=len(chosen.catalogue.names), content_hash=f"sha256:{_hash_of(path)}", inputs=inputs
+    )
+    _write_whole(record, msgspec.json.format(msgspec.json.encode(built), indent=1))
+    return built
+
+
+def choose(
+    lake: Lake,
+    *,
+    manifest: Manifest | None = None,
+    features: Sequence[str] | None,
+    until_us: int | None,
+    to_seq: int | None,
+    computed_by: Sequence[str],
+) -> Chosen:
+    """What a training set is made of; arguments as of `build_training_set`.
+
+    computed_by  packages whose versions may change a number
+    """
     found = manifest or lake.wanted()
     catalogue = CATALOGUE if features is None else CATALOGUE.needed_for(*features)
     end = _end(lake, found, until_us=until_us, to_seq=to_seq)
-    kept = [one for one in found.partitions if one.from_seq <= end]
+    kept = tuple(one for one in found.partitions if one.from_seq <= end)
     inputs = Inputs(
         days=tuple(one.sha256 if one.to_seq <= end else lake.hash_upto(one, end) for one in kept),
         to_seq=kept[-1].to_seq if kept and kept[-1].to_seq <= end else end,
         schema=catalogue.schema_id,
         features=catalogue.names,
-        versions={"honour": __version__} | {name: version(name) for name in _COMPUTED_BY},
+        versions={"honour": __version__} | {name: version(name) for name in computed_by},
     )
-    path = out or folder / f"{inputs.name}.parquet"
-    record = path.with_suffix(".json")
-    if (known := _known(record, inputs)) is not None and path.is_file():
-        return msgspec.structs.replace(known, path=str(path), was_there=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lake.sound(kept)
-    files = lake.dataset(msgspec.structs.replace(found, partitions=tuple(kept))) if kept else lake.read(found)
-    progress = (lambda done, total: step("computing features", done, total)) if step is not None else None
-    with database(memory_limit=memory_limit, threads=threads or os.cpu_count(), beside=path.parent) as connection:
-        batches = training_batches(connection, files, catalogue=catalogue, parts=_parts(kept), to_seq=inputs.to_seq, progress=progress)
-        n_rows = _write(path, batches)
-    built = TrainingSet(
-        path=str(path), n_rows=n_rows, n_features=len(catalogue.names), content_hash=f"sha256:{_hash_of(path)}", inputs=inputs
-    )
-    _write_whole(record, msgspec.json.format(msgspec.json.encode(built), indent=1))
-    return built
+    return Chosen(catalogue, msgspec.structs.replace(found, partitions=kept), inputs)
+
+
+def known_set(record: bytes | None, inputs: Inputs) -> TrainingSet | None:
+    """The training set that a record tells of, if it was made of `inputs`."""
+    try:
+        found = msgspec.json.decode(record or b"", type=TrainingSet)
+    except msgspec.DecodeError:
+        return None
+    return found if found.inputs == inputs else None
 
 
 def _end(lake: Lake, manifest: Manifest, *, until_us: int | None, to_seq: int | None) -> int:
@@ -192,14 +238,6 @@ def _table(batches: list[Any]) -> Any:
     import pyarrow as pa  # Here: everything else of it is used by its submodules.
 
     return pa.Table.from_batches(batches).combine_chunks()
-
-
-def _known(record: Path, inputs: Inputs) -> TrainingSet | None:
-    try:
-        found = msgspec.json.decode(record.read_bytes(), type=TrainingSet)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-    return found if found.inputs == inputs else None
 
 
 def _write_whole(path: Path, content: bytes) -> None:
