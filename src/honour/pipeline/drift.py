@@ -27,7 +27,7 @@ def drift_of(data_dir: Path, *, bundle: Path, limits: RetrainSettings, threads: 
     loaded = load_bundle(bundle)
     with tempfile.TemporaryDirectory(dir=data_dir) as folder:  # Made anew each time: kept ones would fill the disk.
         out = Path(folder) / "training.parquet"
-        rows = rows_of(build_features(data_dir, out=out, step=step, threads=threads).to_arrow())
+        rows = rows_of(build_features(data_dir, out=str(out), step=step, threads=threads).to_arrow())
     step("judging", 0, None)
     held = split_at(loaded.manifest.training.until_us + 1, payments=rows.payments, at_us=rows.at_us)
     return report_of(rows, held=held, bundle=loaded, limits=limits)
