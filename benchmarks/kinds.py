@@ -40,7 +40,7 @@ def main() -> None:
     """Fill the folder when it is empty, compare, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="data folder; filled when it holds no history")
-    parser.add_argument("--payments", type=int, default=160_000, help="payments of the history (160000)")
+    parser.add_argument("--payments", type=int, default=20_000, help="payments of the history (20000)")
     parser.add_argument("--kind", action="append", choices=available(), help="kind to compare (repeat); absent, all")
     parser.add_argument("--deep-rows", type=int, default=10_000, help="newest attempts that deep kinds are fitted on (10000)")
     parser.add_argument("--fill-only", action="store_true", help="end when the folder is filled")
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _say(what: str, done: int, total: int | None) -> None:
-    if done % 10_000 == 0 or (total or 0) < 1_000:
+    if done % 10_000 == 0 or what.startswith("comparing"):
         sys.stderr.write(f"{what} {done}/{total}\n")
 
 
