@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Literal
 
@@ -67,13 +67,14 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
 class Judging:
     """Holds one day after the other against expectations.
 
-    before  tallies of days that came before the batch, the oldest first; no day of a batch may come before them
+    before  gives tallies of days that came before the batch, the oldest first; no day of a batch may come before them
     """
 
-    def __init__(self, expected: Expected, *, before: Iterable[Tally] = ()) -> None:
+    def __init__(self, expected: Expected, *, before: Callable[[], Iterable[Tally]] = tuple) -> None:
         self._expected = expected
         self._days = max((one.reference_days for one in expected.expectations), default=1)
-        self._before: list[Tally] = list(before)[-self._days - 1 :]
+        self._before_of: Callable[[], Iterable[Tally]] | None = before
+        self._before: list[Tally] = []
         self._found: list[Judged] = []
         self._seen: list[int] = []
         self.n_attempts = 0
@@ -83,6 +84,8 @@ class Judging:
 
         goes_on  a later day follows
         """
+        if self._before_of is not None:
+            self._before, self._before_of = list(self._before_of())[-self._days - 1 :], None
         n_new = tally.n
         if self._before and self._before[-1].day == tally.day:
             whole = self._before.pop()

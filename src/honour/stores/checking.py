@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,9 +60,12 @@ class Reports:
 
 
 class Check:
-    """Holds the days of a batch against expectations while it is taken in; BatchRefused before a day that may not come in."""
+    """Holds the days of a batch against expectations while it is taken in; BatchRefused before a day that may not come in.
 
-    def __init__(self, expected: Expected, *, before: Sequence[Tally] = (), refuses: bool = True) -> None:
+    before  tallies of the days before; asked for when the first day comes, since many builds have none
+    """
+
+    def __init__(self, expected: Expected, *, before: Callable[[], Sequence[Tally]] = tuple, refuses: bool = True) -> None:
         self.judging = Judging(expected, before=before)
         self.expected, self._refuses = expected, refuses
 
@@ -146,7 +149,7 @@ def check_import(
     Its days are compared with each other, and with those of the folder's lake that came before; the log is not read for it.
     """
     first_day = events[0][1] // DAY_US if events else 0
-    check = Check(expected, before=[tally for tally in _landed(data_dir, expected=expected) if tally.day < first_day])
+    check = Check(expected, before=lambda: [tally for tally in _landed(data_dir, expected=expected) if tally.day < first_day])
     n_disputes = sum(isinstance(event, DisputeReported) for event, _ in events)
     check.files(imported.found, n_disputes=n_disputes, known=Reports(data_dir).columns_of(mapping), now=now)
     check.events(events)
@@ -160,7 +163,7 @@ def checking(
 ) -> Iterator[Check]:
     """Hold what goes into a lake against expectations, its last days compared with; the report is kept, also of what was refused."""
     now, reports, expected = utc_now(), Reports(data_dir), expected_in(data_dir)
-    check = Check(expected, before=tallies_of(lake, expected=expected))
+    check = Check(expected, before=lambda: tallies_of(lake, expected=expected))
     try:
         if found is not None and mapping is not None:
             check.files(found, n_disputes=0, known=reports.columns_of(mapping), now=now)
@@ -197,6 +200,8 @@ def tallies_of(lake: Lake, *, expected: Expected, n_days: int | None = None) -> 
     days = n_days or max((one.reference_days for one in expected.expectations), default=1) + 1
     partitions = known.partitions[-days:] if known is not None else ()
     columns = needed_columns(expected)
+    if known is not None and not known.columns.keys() >= set(columns):
+        return []  # A lake from before an attribute was declared; it is about to be filled anew.
     return [tally_of(lake.read_part(one, columns=columns), expected=expected) for one in partitions]
 
 
@@ -211,7 +216,7 @@ def _landed(data_dir: Path, *, expected: Expected) -> list[Tally]:
 
 def looked_back(days: Sequence[Tally], *, expected: Expected, n_days: int, now: datetime) -> Check:
     """The last days held against those before them: what was taken in, looked at again. Nothing is refused."""
-    check = Check(expected, before=days[:-n_days], refuses=False)
+    check = Check(expected, before=lambda: days[:-n_days], refuses=False)
     for at, tally in enumerate(days[-n_days:], start=1):
         check.take(tally, goes_on=at < min(n_days, len(days)))
     check.age(now=now)
