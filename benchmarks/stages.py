@@ -1,9 +1,10 @@
 """Where the microseconds of a decision go, in one process and without HTTP: each stage asked again and again, then all of them in turn.
 
-python benchmarks/stages.py [--rounds N]
+python benchmarks/stages.py [--rounds N] [--stream N]
 
-The stages alone are warm: code and data of one stage fit its caches. The whole is what a decision costs in a stream of
-others; what it takes beyond their sum is memory that had to be fetched again.
+The stages alone are warm: code and data of one stage fit its caches. The stream is what decisions and outcomes cost one after the other,
+each of another card, 32 to a turn on the log as under load; what a decision takes there beyond the sum of its stages is memory that had to
+be fetched again. Two versions are compared by running each in turn: PYTHONPATH=<the other checkout>/src python benchmarks/stages.py
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import argparse
 import gc
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import made
 import msgspec
@@ -21,20 +23,28 @@ import msgspec
 from honour.policy.decide import decide
 from honour.policy.eligible import Eligibility
 from honour.policy.outlook import Predicted
+from honour.records.attempt import Outcome, Status
+from honour.records.decision import Decision
 from honour.records.event import DecisionMade
 from honour.release.bundle import Bundle, load_bundle
 from honour.serving import start, wire
 from honour.serving.hot_path import Engine
+from honour.stores.port import Durable
 
 N_ROUTES = 8
 REPEATS = 5
+CHUNK = 256
+"""Payments of the stream that are measured together; the middle of all chunks is told, and the best."""
+TOGETHER = 32
+"""Decisions, or outcomes, of one turn on the log."""
 
 
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=300, help="payments that each stage is asked about, five times")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--stream", type=int, default=4_096, help="payments of the stream")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="honour-stages-") as kept:
         folder = Path(kept)
         made.bundle(folder / "bundle")
@@ -44,7 +54,9 @@ def main() -> None:
             gc.collect()
             gc.freeze()
             gc.disable()
-            table(engine, load_bundle(folder / "bundle"), rounds=rounds)
+            if arguments.rounds:
+                table(engine, load_bundle(folder / "bundle"), rounds=arguments.rounds)
+            stream(engine, n=arguments.stream)
         finally:
             engine.log.close()
 
@@ -58,15 +70,44 @@ def table(engine: Engine, loaded: Bundle, *, rounds: int) -> None:
         total += us
         print(f"{name:44}{us:8.1f} us")
     print(f"{'sum':44}{total:8.1f} us")
-    whole = made.decision_bodies(n=2_000, seed=4, prefix="whole")
-    began, began_cpu = time.perf_counter(), time.process_time()
-    for body in whole:
-        answered = engine.decide(wire.parse_request(body))
-        wire.render(answered.answer)
-    assert answered.durable is not None
-    answered.durable.result()
-    took, cpu = (time.perf_counter() - began) / len(whole) * 1e6, (time.process_time() - began_cpu) / len(whole) * 1e6
-    print(f"{'one after the other, the log written meanwhile':44}{took:8.1f} us, {cpu:.1f} us of CPU time in both threads")
+
+
+def stream(engine: Engine, *, n: int) -> None:
+    """Print what decisions and their outcomes cost in a stream: CPU time of the thread that answers, and with the log's writer."""
+    bodies = made.decision_bodies(n=n, seed=4, prefix="stream")
+    spent: dict[str, list[tuple[float, float]]] = {"decision": [], "outcome": []}
+    for first in range(0, n, CHUNK):
+        decisions: list[Decision] = []
+
+        def decide_one(body: bytes, decisions: list[Decision] = decisions) -> Durable | None:
+            answered = engine.decide(wire.parse_request(body))
+            wire.render(answered.answer)
+            decisions.append(answered.answer)
+            return answered.durable
+
+        def report_one(decision: Decision) -> Durable | None:
+            status: Status = "approved" if int(decision.payment_id.rpartition("_")[2]) % 10 else "declined"
+            return engine.report_outcome(Outcome(decision_id=decision.decision_id, status=status, response_code="00")).durable
+
+        spent["decision"].append(in_turns(engine, decide_one, bodies[first : first + CHUNK]))
+        spent["outcome"].append(in_turns(engine, report_one, [one for one in decisions if one.attempt is not None]))
+    for what, chunks in spent.items():
+        for name, at in (("the thread that answers", 0), ("both threads", 1)):
+            us = sorted(chunk[at] for chunk in chunks[1:])
+            print(f"{f'{what} in a stream, {name}':56}{us[len(us) // 2]:8.1f} us of CPU time (best {us[0]:.1f})")
+
+
+def in_turns(engine: Engine, do: Callable[[Any], Durable | None], each: Sequence[Any]) -> tuple[float, float]:
+    """Microseconds of CPU time for one: of this thread, and of the process."""
+    began, began_all = time.thread_time(), time.process_time()
+    for first in range(0, len(each), TOGETHER):
+        durable: Durable | None = None
+        with engine.turn():
+            for one in each[first : first + TOGETHER]:
+                durable = do(one)
+        if durable is not None:
+            durable.result()
+    return (time.thread_time() - began) / len(each) * 1e6, (time.process_time() - began_all) / len(each) * 1e6
 
 
 def stages(engine: Engine, loaded: Bundle, bodies: list[bytes]) -> Iterator[tuple[str, Callable[[int], object]]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from honour.errors import LogContractBroken, LogUnavailable
+from honour.stores.checkpoint import PAGES_MAX, Checkpointer
 from honour.stores.rows import BATCH, Row, Stored
 from honour.stores.shared_log import SharedLog
 from honour.stores.turn import FileTurn
@@ -59,6 +60,7 @@ class SqliteRows:
         self._path, self._read_only = path, read_only
         self._looker: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
+        self._checkpointer: Checkpointer | None = None
 
     def open(self) -> None:
         """Connect; make what is not there, check what is."""
@@ -74,11 +76,16 @@ class SqliteRows:
                     raise LogUnavailable(f"{self._path}: this file system gives journal mode {mode}, not WAL. Use a local disk.")
                 self._writer = self._connect(writes=True)
                 self._writer.executescript(_SCHEMA.format(format=FORMAT))
+                self._writer.execute(f"PRAGMA wal_autocheckpoint = {PAGES_MAX}")
+                self._checkpointer = Checkpointer(lambda: self._connect(writes=True))
             if is_new:
                 _synchronise_folder(self._path.parent)
 
     def close(self) -> None:
         """Let go of the connections."""
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+            self._checkpointer = None
         for connection in (self._writer, self._looker):
             if connection is not None:
                 with suppress(sqlite3.Error):
@@ -90,16 +97,10 @@ class SqliteRows:
         if len(rows) <= _AT_ONCE:
             if rows:
                 _insert(writer, rows)  # A statement alone is a commit.
-            return
-        try:
-            writer.execute("BEGIN IMMEDIATE")
-            for start in range(0, len(rows), _AT_ONCE):
-                _insert(writer, rows[start : start + _AT_ONCE])
-            writer.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                writer.execute("ROLLBACK")
-            raise
+        else:
+            _insert_many(writer, rows)
+        if self._checkpointer is not None:
+            self._checkpointer.wrote(sum([len(row[5]) for row in rows]))
 
     def probe(self) -> None:
         """Write something as large as an event and take it away."""
@@ -109,8 +110,12 @@ class SqliteRows:
             writer.execute("DELETE FROM meta WHERE name = 'probe'")
 
     def end(self) -> tuple[int, int]:
-        """Position and arrival time of the last event."""
-        rows = self._look(_END)
+        """Position and arrival time of the last event.
+
+        Asked at the beginning of a turn, when nothing is written: the connection that writes has the last pages still, the other one
+        would have to read them again.
+        """
+        rows = self._look(_END, on=self._writer)
         return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
 
     def after(self, seq: int, *, n_max: int) -> list[Stored]:
@@ -186,12 +191,12 @@ class SqliteRows:
             raise LogUnavailable(f"{self._path}: not open for writing.")
         return self._writer
 
-    def _look(self, query: str, *values: object) -> list[Any]:
+    def _look(self, query: str, *values: object, on: sqlite3.Connection | None = None) -> list[Any]:
         """Rows of a query."""
         if self._looker is None:
             raise LogUnavailable(f"{self._path}: not open.")
         with self._errors():
-            return self._looker.execute(query, values).fetchall()
+            return (on or self._looker).execute(query, values).fetchall()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -202,6 +207,18 @@ class SqliteRows:
             raise LogUnavailable(f"{self._path}: {error}. Check that the folder is there, may be written to, and has room.") from error
         except sqlite3.DatabaseError as error:
             raise LogContractBroken(f"{self._path}: {error}. Restore the file from a backup.") from error
+
+
+def _insert_many(writer: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    try:
+        writer.execute("BEGIN IMMEDIATE")
+        for start in range(0, len(rows), _AT_ONCE):
+            _insert(writer, rows[start : start + _AT_ONCE])
+        writer.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            writer.execute("ROLLBACK")
+        raise
 
 
 def _insert(writer: sqlite3.Connection, rows: Sequence[Row]) -> None:
