@@ -10,6 +10,7 @@ except where a card's earlier payments tell of its funds today.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -67,10 +68,12 @@ class _Share(NamedTuple):
 
 def knowable_oracle(world: World) -> RuledPolicy:
     """The best expected value over what is hidden, given everything else and the payment's answers so far."""
-    return RuledPolicy(_Knowable(world).rule, routes=world.routes, attempts_max=ATTEMPTS_MAX)
+    return RuledPolicy(Knowable(world).rule, routes=world.routes, attempts_max=ATTEMPTS_MAX)
 
 
-class _Knowable:
+class Knowable:
+    """What can be known of the payments of a world, and the policy that uses all of it."""
+
     def __init__(self, world: World) -> None:
         self._world = world
         self._draws = Draws(world.seed, purpose=f"{world.stream}/knowable")
@@ -83,7 +86,6 @@ class _Knowable:
     def rule(self, asked: Asked) -> Choice:
         """The best candidate now, or a later day, or stop."""
         payment, at_us, trail = asked.payment, asked.at_us, asked.trail
-        self._payments[payment.payment_id] = payment
         weights = self._weighed(payment, trail=trail)
         options = self._options(asked)
         if not options:
@@ -104,8 +106,17 @@ class _Knowable:
         then_us, candidate = options[best]
         if then_us > at_us:
             return Choice(None, wait_until_us=then_us)
-        self._sent_us.setdefault(payment.payment_id, []).append(at_us)
+        self.sent(payment, at_us=at_us)
         return Choice(candidate)
+
+    def p_approve(self, payment: Payment, candidates: Sequence[Candidate], *, trail: Trail, at_us: int) -> Floats:
+        """Chance of each candidate, (n,), given what can be known after `trail`, whose attempts `sent` was told of."""
+        weights = self._weighed(payment, trail=trail)
+        return np.array([float(weights @ self._passes(payment, each, at_us=at_us, earlier=len(trail.tried))[0]) for each in candidates])
+
+    def sent(self, payment: Payment, *, at_us: int) -> None:
+        """An attempt was sent; its answer is the last of the next trail."""
+        self._sent_us.setdefault(payment.payment_id, []).append(at_us)
 
     def _options(self, asked: Asked) -> list[tuple[int, Candidate]]:
         payment, at_us, trail = asked.payment, asked.at_us, asked.trail
@@ -121,6 +132,7 @@ class _Knowable:
     def _weighed(self, payment: Payment, *, trail: Trail) -> Floats:
         """Weights of the particles, given the answers; those of the last answer are folded once."""
         key = payment.payment_id
+        self._payments[key] = payment
         weights = self._weights.get(f"{key}/{len(trail.tried)}")
         if weights is not None:
             return weights
@@ -135,16 +147,21 @@ class _Knowable:
     def _values(self, payment: Payment, candidate: Candidate, *, at_us: int, earlier: int) -> tuple[Floats, Floats]:
         """Per particle: expected profit of one attempt, minor units, and the chance that it is refused and the shopper still there."""
         world = self._world
-        p, left = np.ones(N), np.zeros(N)
-        for stop in self._shares(payment, candidate, at_us=at_us, earlier=earlier):
-            left = left + p * stop.share if stop.cause == "authentication" else left
-            p = p * (1.0 - stop.share)
+        p, left = self._passes(payment, candidate, at_us=at_us, earlier=earlier)
         fees = world.conditions.fees(candidate.route, at_us)
         approved, declined = (
             cost_minor(fees, payment=payment, authentication=candidate.authentication, approved=outcome, credential=candidate.credential)
             for outcome in (True, False)
         )
         return p * (margin_minor(world, payment) - approved) - (1.0 - p) * declined, 1.0 - p - left
+
+    def _passes(self, payment: Payment, candidate: Candidate, *, at_us: int, earlier: int) -> tuple[Floats, Floats]:
+        """Per particle: chance of approval, and that the shopper leaves a challenge."""
+        p, left = np.ones(N), np.zeros(N)
+        for stop in self._shares(payment, candidate, at_us=at_us, earlier=earlier):
+            left = left + p * stop.share if stop.cause == "authentication" else left
+            p = p * (1.0 - stop.share)
+        return p, left
 
     def _likelihood(self, payment: Payment, *, trail: Trail) -> Floats:
         """Per particle: chance of the last answer."""
