@@ -56,7 +56,7 @@ class ChancesKnown:
         """Chances of the candidates of the payment that is decided on."""
         assert self._asked is not None
         payment, at_us = self._asked
-        forms = [Candidate(*(values[place] for place in PLACES)) for values in served.candidates]  # type: ignore[arg-type]
+        forms = [Candidate(*(values[place] for place in PLACES)) for values in served.candidates]  # type: ignore[arg-type]  # by the catalogue, strings
         p = self._known.p_approve(payment, forms, trail=self._trails.get(payment.payment_id, Trail()), at_us=at_us)
         return np.clip(p, 1e-6, 1.0 - 1e-6)
 

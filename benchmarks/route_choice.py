@@ -56,7 +56,7 @@ class FirstAttempts(ChancesKnown):
             return np.asarray(self._models[0].predict_many(served))
         self._asked_of.add(payment.payment_id)
         said = [np.clip(model.predict_many(served), 1e-6, 1.0 - 1e-6) for model in self._models]
-        forms = [Candidate(*(values[place] for place in PLACES)) for values in served.candidates]  # type: ignore[arg-type]
+        forms = [Candidate(*(values[place] for place in PLACES)) for values in served.candidates]  # type: ignore[arg-type]  # by the catalogue, strings
         self.rows.append((payment, forms, super().predict_many(served), said))
         return said[0]
 
