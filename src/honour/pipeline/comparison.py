@@ -121,12 +121,22 @@ def picture(found: Comparison) -> bytes:
         error = ([max(0.0, loss.value - loss.low)], [max(0.0, loss.high - loss.value)])
         axes.errorbar([ms], [loss.value], yerr=error, fmt="o", color=colour, alpha=0.8)
         if one.name == found.recommended:
-            axes.plot([ms], [loss.value], marker="o", markersize=14, markerfacecolor="none", color="#c84818", label="recommended")
+            axes.plot(
+                [ms],
+                [loss.value],
+                marker="o",
+                linestyle="none",
+                markersize=14,
+                markerfacecolor="none",
+                color="#c84818",
+                label="recommended",
+            )
         axes.annotate(one.name, (ms, loss.value), textcoords="offset points", xytext=(6, 4), fontsize=8)
     front = sorted((one.latency[1].p50_ms, one.metrics["log_loss"].value) for one in found.kinds if one.on_front)
     axes.plot([ms for ms, _ in front], [loss for _, loss in front], color="#1858c8", linewidth=0.8, label="Pareto front")
     axes.legend(fontsize=8)
     axes.set_xscale("log")
+    axes.margins(x=0.25)  # Names stand to the right of their points.
     axes.set_xlabel("milliseconds for 8 candidates, median")
     axes.set_ylabel("log loss on later attempts, 95 % interval")
     sink = BytesIO()
