@@ -1,6 +1,6 @@
 """Training sets by DuckDB and by Spark on this machine, from the same lake: seconds, memory, and whether they are the same.
 
-python benchmarks/spark.py [--rows 100000 1000000] [--threads 2] [--memory 4g]
+python benchmarks/spark.py [--rows 100000 1000000] [--threads 2] [--features 45] [--memory 4g]
 
 Each case runs in a process of its own, Spark with its Java from start to end. The attempts, and the 45 features, are those of
 `training_sets.py`. What Spark costs on one machine is mostly its own keep: it is there for what one machine cannot hold.
@@ -32,28 +32,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--features", type=int, default=len(FEATURES), help="only so many of them")
     parser.add_argument("--memory", default="4g", help="of Spark's Java")
     parser.add_argument("--case", nargs=2, metavar=("NAME", "ROWS"), help="one case in this process; prints one JSON object")
     arguments = parser.parse_args()
     if arguments.case:
-        case = _case(arguments.case[0], int(arguments.case[1]), threads=arguments.threads, memory=arguments.memory)
+        case = _case(arguments.case[0], int(arguments.case[1]), arguments)
         sys.stdout.buffer.write(msgspec.json.encode(case))
         return
     cases, n_differing = [], 0
     for rows in arguments.rows:
         made_lake(rows)
         for name in ("duckdb", "spark"):
-            command = [
-                sys.executable,
-                __file__,
-                "--threads",
-                str(arguments.threads),
-                "--memory",
-                arguments.memory,
-                "--case",
-                name,
-                str(rows),
-            ]
+            asked = ["--threads", str(arguments.threads), "--memory", arguments.memory, "--features", str(arguments.features)]
+            command = [sys.executable, __file__, *asked, "--case", name, str(rows)]
             case = msgspec.json.decode(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
             cases.append(case)
             sys.stdout.write(
@@ -62,12 +54,12 @@ def main() -> None:
             sys.stdout.flush()
         differing = _differing(_path("duckdb", rows), _path("spark", rows))
         n_differing += sum(differing.values())
-        sys.stdout.write(f"{rows:>18,} rows x {len(FEATURES)} features: values that differ by more than {TOLERANCE}: {differing or 0}\n")
+        sys.stdout.write(f"{rows:>18,} rows x {arguments.features} features, values apart by over {TOLERANCE}: {differing or 0}\n")
     written = {
         "measured_at": f"{datetime.now(tz=UTC):%Y-%m-%d}",
         "machine": machine(),
         "excludes": "making the attempts; the start of Spark is in. On a machine that is shared seconds are more, CPU seconds hardly",
-        "features": FEATURES,
+        "features": FEATURES[: arguments.features],
         "differing": n_differing,
         "cases": cases,
     }
@@ -75,35 +67,36 @@ def main() -> None:
     sys.exit(1 if n_differing else 0)
 
 
-def _case(name: str, rows: int, *, threads: int, memory: str) -> dict[str, Any]:
+def _case(name: str, rows: int, asked: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
-    {"duckdb": _duckdb, "spark": _spark}[name](rows, threads, memory)
+    {"duckdb": _duckdb, "spark": _spark}[name](rows, asked)
     cpu_s, peak_gb = used()
     load = round(os.getloadavg()[0], 1)
     seconds = round(time.perf_counter() - began, 1)
-    return {"name": name, "rows": rows, "threads": threads, "seconds": seconds, "cpu_s": cpu_s, "peak_gb": peak_gb, "load": load}
+    return {"name": name, "rows": rows, "threads": asked.threads, "seconds": seconds, "cpu_s": cpu_s, "peak_gb": peak_gb, "load": load}
 
 
-def _duckdb(rows: int, threads: int, _memory: str) -> None:
+def _duckdb(rows: int, asked: argparse.Namespace) -> None:
     from honour.stores.training import build_training_set
 
     out = _path("duckdb", rows)
     out.with_suffix(".json").unlink(missing_ok=True)
-    build_training_set(made_lake(rows), folder=WORK, out=out, features=FEATURES, threads=threads)
+    build_training_set(made_lake(rows), folder=WORK, out=out, features=FEATURES[: asked.features], threads=asked.threads)
 
 
-def _spark(rows: int, threads: int, memory: str) -> None:
+def _spark(rows: int, asked: argparse.Namespace) -> None:
     from pyspark.sql import SparkSession
 
     from honour.cluster.build import build_on_spark
 
-    builder = SparkSession.builder.master(f"local[{threads}]").config("spark.driver.memory", memory)
+    builder = SparkSession.builder.master(f"local[{asked.threads}]").config("spark.driver.memory", asked.memory)
+    builder = builder.config("spark.sql.shuffle.partitions", str(2 * asked.threads))
     for key in ("spark.ui.enabled", "spark.ui.showConsoleProgress"):
         builder = builder.config(key, "false")
     session = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1").getOrCreate()
     out = _path("spark", rows)
     out.with_suffix(".json").unlink(missing_ok=True)
-    build_on_spark(made_lake(rows), folder=str(WORK), out=str(out), features=FEATURES)
+    build_on_spark(made_lake(rows), folder=str(WORK), out=str(out), features=FEATURES[: asked.features])
     java = session.sparkContext._gateway.proc
     session.stop()
     java.stdin.close()  # It ends, and what it used is known.

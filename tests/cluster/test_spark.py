@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -31,6 +32,7 @@ from honour.stores import training
 from honour.stores.lake import Lake, Manifest, columns_now
 from honour.stores.training import build_training_set
 
+pytest.importorskip("pyspark")
 pytestmark = pytest.mark.slow
 
 
@@ -90,7 +92,8 @@ def test_without_java_the_error_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_a_feature_of_ones_own_file_is_the_same_number_too(tmp_path: Path) -> None:
-    pytest.importorskip("pyspark")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java")
     streams_of_shop = streams(60, chance=2)
     lake_of(tmp_path / "lake", streams_of_shop)
     (tmp_path / "own.py").write_text(OWN)

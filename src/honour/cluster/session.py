@@ -26,7 +26,10 @@ def spark_session() -> Any:
             f"--engine spark: no Java found; JAVA_HOME is {os.environ.get('JAVA_HOME') or 'not set'} and there is no `java` on the PATH. "
             "Install Java 17 or later (Debian, Ubuntu: apt-get install openjdk-17-jre-headless), or start Honour with spark-submit."
         )
+    is_ours = _SUBMITTED not in os.environ and SparkSession.getActiveSession() is None
     session = SparkSession.builder.appName("honour").getOrCreate().newSession()
+    if is_ours:
+        session.sparkContext.setLogLevel("ERROR")  # A hot key is one task by design; Spark warns of each.
     session.conf.set("spark.sql.constraintPropagation.enabled", "false")  # Of many joins on one key it derives every pair.
     return session
 
