@@ -45,7 +45,7 @@ SCHEDULES: dict[str, tuple[float, ...]] = {
     "hours 1, 6, 12, then daily": (*HOURS, *DAILY),
 }
 """What merchants set: days after the first attempt on which a refused renewal is tried again."""
-PRICES = (5.0, 15.0, 40.0)
+PRICES = (10.0, 40.0)
 """Prices of a retry, minor units, at which Honour makes fewer of them."""
 NETWORK_STOPS = ("network_never_retry", "network_retry_limit", "credential_must_change", "too_soon")
 

@@ -12,7 +12,7 @@ from honour.approval.card import TrainedModel
 from honour.approval.model import ApprovalModel
 from honour.errors import BadInput
 from honour.features.catalogue import CANDIDATE_FEATURES, PAYMENT_FEATURES, SCHEMA_ID
-from honour.learning.judge import Judged, judge
+from honour.learning.judge import Judged, judge, retries_of
 from honour.learning.train import train
 from honour.records.event import ServedFeatures
 from honour.records.payment import Card, Payment
@@ -90,3 +90,24 @@ def test_attempts_of_the_training_range_are_not_judged_on(trained: TrainedModel,
 def test_nothing_to_judge_on_is_said(trained: TrainedModel, model: ApprovalModel) -> None:
     with pytest.raises(BadInput, match="no attempt to judge on"):
         judge([], model=model, training=trained.training)
+
+
+def test_attempts_after_a_refusal_are_judged_as_retries_with_the_credential_of_the_attempt_before_them() -> None:
+    def row(at_us: int, number: int, waited_s: float | None, credential: str) -> Judged:
+        told = {
+            "attempt_number": number,
+            "payment_seconds_since_answer": waited_s,
+            "payment_last_status": "declined",
+            "credential": credential,
+        }
+        told |= {"payment_last_response_code": "54"}
+        served = ServedFeatures(
+            schema=SCHEMA_ID,
+            payment=tuple(told.get(feature.name) for feature in PAYMENT_FEATURES),
+            candidates=(tuple(told.get(feature.name) for feature in CANDIDATE_FEATURES),),
+        )
+        return Judged(served, _payment("pay_1"), at_us, True)
+
+    found = list(retries_of([row(3, 2, 7_200.0, "updated_pan"), row(1, 1, None, "pan")]))
+    assert [(one.before.number, one.before.credential, one.before.response_code, one.waited_h) for one in found] == [(2, "pan", "54", 2.0)]
+    assert found[0].credential == "updated_pan"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from shop import NOON_US, SETTINGS, Fixed
 
@@ -87,3 +88,45 @@ def test_no_attempt_that_the_engine_gives_breaks_a_rule_of_a_network(seed: int) 
     for logged in log.read():
         replayed.apply(logged)
     assert replayed.to_bytes() == shop.state.to_bytes()
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_renewals_in_every_credential_break_no_rule_and_data_that_an_answer_called_old_are_not_sent_again(seed: int) -> None:
+    dice, clock, audit = random.Random(seed), Clock(), Audit()
+    routes = tuple(msgspec.structs.replace(route, credentials=("pan", "network_token", "updated_pan")) for route in SETTINGS.routes)
+    settings = msgspec.structs.replace(SETTINGS, routes=routes)
+    shop = Engine(settings, log=MemoryLog(), state=State(), model=Fixed(), bundle_id="bdl_test", clock_us=clock)
+    old: set[tuple[str, str]] = set()  # Payment and credential.
+    sent: dict[str, int] = {}
+    n_old = n_kept = 0
+    for number in range(2_500):
+        clock.now_us += dice.randrange(HOUR_US)
+        network: Network = dice.choice(["visa", "mastercard", "elo"])
+        which = dice.randrange(30)
+        card = Card(card_id=f"crd_{network}_{which}", bin="411111", network=network, issuer_country="DE", network_token=which % 2 == 0)
+        payment = Payment(
+            payment_id=f"pay_{network}_{which}_{number // 900}",
+            merchant_id="mer_1",
+            amount_minor=5_000,
+            currency="EUR",
+            card=card,
+            initiator="merchant",
+        )
+        decision = shop.decide(DecisionRequest(payment=payment)).answer
+        if decision.attempt is None:
+            n_kept += decision.reason.code in ("credential_must_change", "too_soon", "network_never_retry")
+            continue
+        credential = decision.attempt.credential
+        assert audit.broken_rule(payment, at_us=clock.now_us) is None
+        n_old += (payment.payment_id, credential) in old
+        sent[credential] = sent.get(credential, 0) + 1
+        code, advice = dice.choice(["05", "05", "51", "54", "79"]), None
+        if network == "mastercard" and code == "79":
+            advice = dice.choice(["01", "03", None])
+        shop.report_outcome(Outcome(decision_id=decision.decision_id, status="declined", response_code=code, merchant_advice_code=advice))
+        audit.settle(payment, status="declined", response_code=code, advice=advice, at_us=clock.now_us)
+        if advice == "01":
+            old |= {(payment.payment_id, credential), (payment.payment_id, "pan")}
+    assert n_old == 0
+    assert n_kept > 100
+    assert min(sent.get(form, 0) for form in ("pan", "network_token", "updated_pan")) > 10

@@ -111,18 +111,18 @@ def judge(
     judged = judge_probabilities(
         p, y, payments=payments, segments=values, training=training, at_us=np.array(at_us, dtype=np.int64), seed=seed
     )
-    retries = judge_retries(_retries(kept), model=retry_model, seed=seed) if retry_model is not None else ()
+    retries = judge_retries(retries_of(kept), model=retry_model, seed=seed) if retry_model is not None else ()
     return msgspec.structs.replace(judged, retries=retries)
 
 
-def _retries(rows: Iterable[Judged]) -> Iterator[RetryRow]:
+def retries_of(rows: Iterable[Judged]) -> Iterator[RetryRow]:
     """The attempts after a refusal, with the credential of the attempt before them."""
     credential_of: dict[str, CredentialForm] = {}
     for row in sorted(rows, key=lambda row: row.at_us):
         number, status, code, waited_s, credential = (_value(row.served, name) for name in _OF_RETRIES)
         last = credential_of.get(row.payment.payment_id)
         credential_of[row.payment.payment_id] = cast(CredentialForm, credential)
-        if isinstance(number, float) and isinstance(waited_s, float) and number >= 2.0:
+        if isinstance(number, int | float) and isinstance(waited_s, int | float) and number >= 2.0:
             before = Before(int(number), cast(str | None, status), cast(str | None, code), last)
             yield RetryRow(row.payment, before, str(credential), row.at_us, waited_s / 3_600.0, row.approved)
 
