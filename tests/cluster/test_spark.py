@@ -67,7 +67,7 @@ def test_every_feature_is_the_same_number_in_duckdb_and_on_spark(tmp_path: Path,
     lake = lake_of(tmp_path / "lake", longest)
     computed = build_training_set(lake, folder=tmp_path / "duckdb")
     by_spark = build_on_spark(lake, folder=str(tmp_path / "spark"))
-    assert computed.n_rows > 100, f"seed {chance}"
+    assert computed.n_rows > 25, f"seed {chance}"
     assert_same(computed.to_arrow(), by_spark.to_arrow(), said=f"seed {chance}")
 
 
