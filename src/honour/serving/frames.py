@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import msgspec
@@ -56,8 +57,15 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     error: str
 
 
+def _plain(value: Any) -> Any:
+    """A mapping that nobody may change, as one that MessagePack knows."""
+    if isinstance(value, MappingProxyType):
+        return dict(value)
+    raise TypeError(f"a frame holds no {type(value).__name__}")
+
+
 Sent = Begin | Ask
-_encoder = msgspec.msgpack.Encoder()
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
 _answer: msgspec.msgpack.Decoder[Begun | Failed | ShadowDecided] = msgspec.msgpack.Decoder(Begun | Failed | ShadowDecided)
 _sent: msgspec.msgpack.Decoder[Sent] = msgspec.msgpack.Decoder(Sent)
 
