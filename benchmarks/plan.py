@@ -19,7 +19,7 @@ from honour.networks.retry_limit import RetryCounter
 from honour.policy.decide import decide
 from honour.policy.eligible import consider
 from honour.policy.outlook import History, Predicted
-from honour.policy.plan import Form, Worth, plan, warm
+from honour.policy.plan import Form, Worth, plan, problem, warm
 from honour.records.payment import Card, Payment
 from honour.records.route import Candidate, CredentialForm, Merchant, Route, RouteCost
 
@@ -44,15 +44,18 @@ def main() -> None:
     def planned(number: int, *, before: Before, forms: tuple[CredentialForm, ...]) -> None:
         at_us = START_US + number * HOUR_US // 7
         plan(
-            PAYMENT,
-            model=MODEL,
-            before=before,
-            refused_us=START_US,
-            at_us=at_us,
-            forms=[Form(form, 0, worth) for form in forms],
-            until_us=at_us + 14 * 24 * HOUR_US,
-            attempts_left=None,
-            terms=Merchant(),
+            problem(
+                PAYMENT,
+                model=MODEL,
+                before=before,
+                refused_us=START_US,
+                at_us=at_us,
+                forms=[Form(form, 0, worth) for form in forms],
+                until_us=at_us + 14 * 24 * HOUR_US,
+                attempts_left=None,
+                terms=Merchant(),
+            ),
+            retry_price_minor=0.0,
         )
 
     before = Before(2, "declined", "51", "pan")

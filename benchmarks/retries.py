@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from honour.arena.contest import PLAYED_STREAM
+from honour.arena.contest import PLAYED_STREAM, history_key
 from honour.arena.engine_policy import EnginePolicy
 from honour.arena.learned import Learned, learn
 from honour.records.decision import Decision, DecisionRequest
@@ -31,7 +31,6 @@ from honour.simulator.baselines.fixed import static_rules
 from honour.simulator.baselines.oracle import oracle
 from honour.simulator.lineup import DAILY, MakePolicy
 from honour.simulator.played import Played, play
-from honour.simulator.scenario import Scenario
 from honour.simulator.scoreboard import Interval, mean_interval
 from honour.simulator.world import World
 
@@ -99,7 +98,7 @@ def _play(
             if key in kept["worlds"]:
                 continue
             scenario = scenarios.load(name).sized(asked.payments)
-            before = _history_key(scenario)
+            before = history_key(scenario)
             if before not in learned:
                 where = Path(folder) / str(len(learned))
                 learned[before] = learn(where, scenario=scenario, seed=seed, payments=asked.history, step=lambda *_: None, threads=1)
@@ -110,10 +109,6 @@ def _play(
             beside.replace(file)
             used = resource.getrusage(resource.RUSAGE_SELF)
             print(f"{key}: {used.ru_utime:.0f} s of a core so far", file=sys.stderr)
-
-
-def _history_key(scenario: Scenario) -> bytes:
-    return msgspec.json.encode(msgspec.structs.replace(scenario.before(1.0), name="", description="", payments_per_day=1.0))
 
 
 def _honour(world: World, learned: Learned, *, price_minor: float = 0.0) -> EnginePolicy:

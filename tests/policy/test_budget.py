@@ -11,7 +11,7 @@ import pytest
 
 from honour.approval.retry_model import HOUR_US, AdditiveLogit, Before, RetryModel
 from honour.policy.budget import Refused, corrected_budget, n_expected, price_of_budget
-from honour.policy.plan import Form, Worth, plan
+from honour.policy.plan import Form, Worth, plan, problem
 from honour.records.payment import Card, Payment
 from honour.records.route import Merchant
 
@@ -92,15 +92,18 @@ def _month(refusals: list[Refused], *, price_minor: float, truth: float, luck: n
         before, at_us = refused.before, refused.refused_us
         while True:
             found = plan(
-                refused.payment,
-                model=MODEL,
-                before=before,
-                refused_us=at_us,
-                at_us=at_us,
-                forms=refused.forms,
-                until_us=refused.until_us,
-                attempts_left=None,
-                terms=terms,
+                problem(
+                    refused.payment,
+                    model=MODEL,
+                    before=before,
+                    refused_us=at_us,
+                    at_us=at_us,
+                    forms=refused.forms,
+                    until_us=refused.until_us,
+                    attempts_left=None,
+                    terms=terms,
+                ),
+                retry_price_minor=terms.retry_price_minor,
             )
             if found.wait_us is None:
                 break

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from honour.approval.retry_model import HOUR_US, P_RENEWED, AdditiveLogit, Before, RetryModel
-from honour.policy.plan import Form, Plan, Worth, plan, quiet_until_us
+from honour.policy.plan import Form, Plan, Worth, plan, problem, quiet_until_us
 from honour.records.payment import Card, Payment
 from honour.records.route import Merchant
 
@@ -39,7 +39,8 @@ def _plan(
     forms: list[Form] | None = None,
     before: Before = REFUSED,
 ) -> Plan:
-    return plan(
+    terms = terms or Merchant(delay_cost_bps_per_day=0.0)
+    posed = problem(
         _payment(),
         model=model,
         before=before,
@@ -48,8 +49,9 @@ def _plan(
         forms=forms or [Form("pan", START_US + from_h * HOUR_US, worth)],
         until_us=START_US + hours * HOUR_US,
         attempts_left=attempts_left,
-        terms=terms or Merchant(delay_cost_bps_per_day=0.0),
+        terms=terms,
     )
+    return plan(posed, retry_price_minor=terms.retry_price_minor)
 
 
 def _value(schedule: tuple[int, ...], *, model: RetryModel, worth: Worth, last: int = 0, number: int = 2) -> float:

@@ -107,22 +107,13 @@ class FastLayer:
     def correct(self, payment: Payment, candidates: Sequence[Candidate], *, p_model: NDArray[np.float64], at_us: int) -> Corrected:
         """Predictions of the model, (n,), corrected by what was seen up to `at_us`; changes nothing."""
         n_kinds, row_of = len(KINDS), self._rows.get
-        card, before = payment.card, None
-        network, country, funding, issuer = card.network, card.issuer_country, card.funding, card.issuer or card.bin
-        of_issuer, of_population = row_of(("issuer", issuer), 1), row_of(("population", country, funding, payment.initiator), 4)
         flat: list[int] = []
         found: list[int] = []
-        for route, _, _ in candidates:  # The keys of `_keys`, those that candidates share looked up once.
-            if route != before:
-                before = route
-                found = [
-                    row_of(("route", route), 0),
-                    of_issuer,
-                    row_of(("route_network", route, network), 2),
-                    row_of(("route_issuer", route, issuer), 3),
-                    of_population,
-                    row_of(("segment", route, country, funding), 5),
-                ]
+        before = None
+        for candidate in candidates:
+            if candidate.route != before:  # Of a candidate the nodes know its route only.
+                before = candidate.route
+                found = [row_of(key, kind) for kind, key in enumerate(_keys(payment, candidate.route))]
             flat += found
         rows = np.array(flat, dtype=np.int64).reshape(len(candidates), n_kinds)
         p, sd = np.empty(len(candidates)), np.empty(len(candidates))
@@ -139,14 +130,14 @@ class FastLayer:
         seen = _seen(status, response_code)
         if seen is None:
             return
-        rows = np.array([self._row(key, kind, arrived_us) for kind, key in enumerate(_keys(payment, candidate))], dtype=np.int64)
+        rows = np.array([self._row(key, kind, arrived_us) for kind, key in enumerate(_keys(payment, candidate.route))], dtype=np.int64)
         self._update(
             rows, arrived_us, self._at, self._drift, self._regime, self._priors.variance, self._priors.regime, _TIMES, p_model, seen
         )
 
     def trouble(self, payment: Payment, candidate: Candidate, *, at_us: int) -> Trouble | None:
         """The node of this candidate that is most surely not up, if it is more likely in trouble than not."""
-        found = [self._trouble(key, kind, at_us=at_us) for kind, key in enumerate(_keys(payment, candidate)[:WITH_REGIME])]
+        found = [self._trouble(key, kind, at_us=at_us) for kind, key in enumerate(_keys(payment, candidate.route)[:WITH_REGIME])]
         worst = max((each for each in found if each is not None), key=lambda each: each.p, default=None)
         return worst if worst is not None and worst.p > 0.5 else None
 
@@ -233,9 +224,9 @@ _TIMES = np.array([*(days * DAY_US for days in _DRIFT_DAYS), _REGIME_HOURS * DAY
 """Microseconds in which each kind's drift, and last every regime, is forgotten to one over e."""
 
 
-def _keys(payment: Payment, candidate: Candidate) -> tuple[Key, ...]:
+def _keys(payment: Payment, route: str) -> tuple[Key, ...]:
     """The nodes of one attempt in the order of KINDS."""
-    card, route = payment.card, candidate.route
+    card = payment.card
     country = card.issuer_country
     issuer = card.issuer or card.bin
     return (

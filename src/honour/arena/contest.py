@@ -122,7 +122,7 @@ def _play_world(asked: Contest, seed: int, tell: Callable[[str], object]) -> dic
     with tempfile.TemporaryDirectory(prefix="honour-contest-") as folder:
         for name in asked.scenarios:
             scenario = scenarios.load(name).sized(asked.payments)
-            key = _history_key(scenario)
+            key = history_key(scenario)
             if key not in learned:
                 where = Path(folder) / str(len(learned))
                 learned[key] = learn(where, scenario=scenario, seed=seed, payments=asked.history, step=lambda *_: None, threads=1)
@@ -172,7 +172,7 @@ def _engines(learned: Learned, *, only: tuple[str, ...] | None) -> dict[str, Mak
     return {name: make for name, make in made.items() if name == HONOUR or only is None or name in only}
 
 
-def _history_key(scenario: Scenario) -> bytes:
+def history_key(scenario: Scenario) -> bytes:
     """Scenarios with the same days before them share what was learned from these."""
     before = scenario.before(1.0)
     return msgspec.json.encode(msgspec.structs.replace(before, name="", description="", payments_per_day=1.0))

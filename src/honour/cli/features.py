@@ -196,7 +196,8 @@ def _show_parity(report: Parity, *, json: bool) -> None:
     rows = [[row.feature, str(row.n), str(row.mismatch), str(row.missing), str(row.extra)] for row in report.features]
     show.table("Served against recomputed", ["feature", "compared", "mismatch", "missing", "extra"], rows)
     skipped = f", {report.skipped} without features or of another catalogue left out" if report.skipped else ""
-    show.out(f"{report.decisions} decisions, {report.candidates} candidates{skipped}: {'they agree' if report.agrees else 'THEY DIFFER'}.")
+    found = "THEY DIFFER" if not report.agrees else "they agree" if report.decisions else "nothing was compared"
+    show.out(f"{report.decisions} decisions, {report.candidates} candidates{skipped}: {found}.")
 
 
 @app.command("backfill")

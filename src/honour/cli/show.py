@@ -15,6 +15,9 @@ from rich.table import Table
 from honour.approval.metric import Figure
 from honour.evaluation.estimator import Estimate
 
+NAME_WIDTH = 24
+"""Of the first column of a table this much stays, however narrow the terminal."""
+FILE_WIDTH = 160
 Step = Callable[[str, int, int | None], None]
 """Called as step("reading rows", done, total or None) while something long goes on."""
 
@@ -36,14 +39,26 @@ def as_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table; numbers are right-aligned, the first column left."""
+    """A plain table; numbers are right-aligned, the first column left.
+
+    On a terminal that is too narrow the first column, which says what a row is about, is folded and kept; in a file nothing is cut.
+    """
     drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    name_width = min(NAME_WIDTH, max((len(row[0]) for row in rows), default=0))
     for index, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if index == 0 else "right", no_wrap=index > 0)
+        drawn.add_column(
+            column,
+            justify="left" if index == 0 else "right",
+            no_wrap=index > 0,
+            min_width=name_width if index == 0 else None,
+            overflow="fold" if index == 0 else "ellipsis",
+        )
     for row in rows:
         drawn.add_row(*row)
-    width = None if sys.stdout.isatty() else 160
-    Console(file=sys.stdout, width=width, markup=False, highlight=False).print(drawn)
+    console = Console(file=sys.stdout, markup=False, highlight=False)
+    if not sys.stdout.isatty():
+        console.width = max(FILE_WIDTH, console.measure(drawn, options=console.options.update(width=10 * FILE_WIDTH)).maximum)
+    console.print(drawn)
 
 
 def figure(value: Figure | None, *, digits: int = 4, unit: str = "") -> str:

@@ -43,7 +43,7 @@ def features_in(session: Any, catalogue: Catalogue, *, work: str, beside: Sequen
 
 def given_frame(session: Any, given: Given) -> Any:
     """A small table as a data frame, by way of JSON in the query: rows made in Python would need Python on the executors."""
-    from pyspark.sql import functions as to  # As above.
+    from pyspark.sql import functions as to  # Spark is there only where it is asked for.
 
     rows = msgspec.json.encode([dict(zip(given.types, row, strict=True)) for row in given.rows]).decode()
     columns = ", ".join(f"{name}: {_TYPES[kind]}" for name, kind in given.types.items())

@@ -11,6 +11,7 @@ import msgspec
 from honour.features.expectation import Expected, in_words
 from honour.features.tally import Example, Judged, Tally, judge, missing_days
 from honour.records.expectation import ExpectationKind, Severity
+from honour.records.instant import date_of
 
 Source = Literal["import", "lake", "log"]
 Status = Literal["holds", "broken", "cannot say"]
@@ -125,7 +126,7 @@ class Judging:
         by_name: dict[str, list[Judged]] = {one.name: [] for one in self._expected.expectations}
         for judged in self._found:
             by_name[judged.expectation.name].append(judged)
-        ends = [date.fromordinal(date(1970, 1, 1).toordinal() + day) for day in (min(self._seen), max(self._seen))] if self._seen else []
+        ends = [date_of(day) for day in (min(self._seen), max(self._seen))] if self._seen else []
         return BatchReport(
             source=source,
             at=at,

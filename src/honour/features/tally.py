@@ -10,12 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 
 import msgspec
 
 from honour.features.expectation import Expected
 from honour.records.expectation import Expectation, Severity
+from honour.records.instant import date_of, from_us
 
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
@@ -105,7 +106,7 @@ def judge(tally: Tally, *, before: Sequence[Tally], expected: Expected, goes_on:
 def freshness(one: Expectation, *, newest_us: int, now_us: int) -> Judged:
     """The age of the newest event."""
     hours = max(0.0, (now_us - newest_us) / HOUR_US)
-    newest = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=newest_us)
+    newest = from_us(newest_us)
     return _judged(one, newest_us // DAY_US, hours, one.hours_max, f"the newest event is of {newest:%Y-%m-%d %H:%M} UTC, {hours:.1f} h ago")
 
 
@@ -184,7 +185,7 @@ def _volume(one: Expectation, day: int, n: int, *, usual: float, value: str) -> 
         found = f"no attempts{who}, {usual:.0f} are usual"
     holds = one.less_max <= ratio <= one.more_max
     limit = one.less_max if ratio < 1 else one.more_max
-    return Judged(expectation=one, day=_date(day), holds=holds, figure=ratio, limit=limit, found=found)
+    return Judged(expectation=one, day=date_of(day), holds=holds, figure=ratio, limit=limit, found=found)
 
 
 def _as_late_as_usual(tally: Tally, known: Sequence[Tally]) -> bool:
@@ -249,11 +250,7 @@ def _share(
 
 def _judged(one: Expectation, day: int, figure: float | None, limit: float, found: str) -> Judged:
     holds = figure is None or figure <= limit
-    return Judged(expectation=one, day=_date(day), holds=holds, figure=figure, limit=limit, found=found)
-
-
-def _date(day: int) -> date:
-    return date.fromordinal(date(1970, 1, 1).toordinal() + day)
+    return Judged(expectation=one, day=date_of(day), holds=holds, figure=figure, limit=limit, found=found)
 
 
 def shown(column: str, value: object) -> str | None:

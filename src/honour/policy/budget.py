@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from honour.approval.retry_model import Before, RetryModel
-from honour.policy.plan import Form, Problem, problem, solved
+from honour.policy.plan import Form, Problem, plan, problem
 from honour.records.payment import Payment
 from honour.records.route import Merchant
 
@@ -100,8 +100,8 @@ def _spent(problems: Sequence[Problem], *, price_minor: float) -> tuple[float, f
     """Expected retries, and their value before the price."""
     n = value = 0.0
     for posed in problems:
-        at_price = solved(posed, retry_price_minor=price_minor).wait_minor
-        mine = (at_price - solved(posed, retry_price_minor=price_minor + _NUDGE).wait_minor) / _NUDGE
+        at_price = plan(posed, retry_price_minor=price_minor).wait_minor
+        mine = (at_price - plan(posed, retry_price_minor=price_minor + _NUDGE).wait_minor) / _NUDGE
         n += mine
         value += at_price + mine * price_minor
     return n, value

@@ -14,7 +14,7 @@ from honour.approval.retry_model import HOUR_US, Before, RetryModel
 from honour.networks.codes import CodeRow
 from honour.networks.retry_limit import Allowed
 from honour.policy.eligible import Considered
-from honour.policy.plan import Form, Plan, Worth, plan, quiet_until_us
+from honour.policy.plan import Form, Plan, Worth, plan, problem, quiet_until_us
 from honour.policy.value import cost_of, expected_values_minor
 from honour.records.instant import to_us
 from honour.records.payment import Payment
@@ -141,7 +141,7 @@ def later_of(asked: Asked, *, model: RetryModel | None) -> Plan | None:
     forms = forms_of(asked)
     if not forms:
         return None
-    return plan(
+    posed = problem(
         payment,
         model=model,
         before=history.before,
@@ -152,6 +152,7 @@ def later_of(asked: Asked, *, model: RetryModel | None) -> Plan | None:
         attempts_left=asked.allowed.attempts_left,
         terms=asked.terms,
     )
+    return plan(posed, retry_price_minor=asked.terms.retry_price_minor)
 
 
 def forms_of(asked: Asked) -> list[Form]:

@@ -93,39 +93,6 @@ class Problem(NamedTuple):
     worths: NDArray[np.float64]
 
 
-def plan(
-    payment: Payment,
-    *,
-    model: RetryModel,
-    before: Before,
-    refused_us: int,
-    at_us: int,
-    forms: Sequence[Form],
-    until_us: int,
-    attempts_left: int | None,
-    terms: Merchant,
-) -> Plan:
-    """The best plan for a payment that was refused and that its merchant may try again without the shopper.
-
-    refused_us      instant of the last answer
-    forms           in which it could be sent, each once
-    until_us        nothing may be sent after: deadline or horizon
-    attempts_left   None when nothing limits them
-    """
-    posed = problem(
-        payment,
-        model=model,
-        before=before,
-        refused_us=refused_us,
-        at_us=at_us,
-        forms=forms,
-        until_us=until_us,
-        attempts_left=attempts_left,
-        terms=terms,
-    )
-    return solved(posed, retry_price_minor=terms.retry_price_minor)
-
-
 def problem(
     payment: Payment,
     *,
@@ -138,7 +105,13 @@ def problem(
     attempts_left: int | None,
     terms: Merchant,
 ) -> Problem:
-    """What `plan` solves, to be solved at several prices of a retry."""
+    """What is asked of a payment that was refused and that its merchant may try again without the shopper.
+
+    refused_us      instant of the last answer
+    forms           in which it could be sent, each once
+    until_us        nothing may be sent after: deadline or horizon
+    attempts_left   None when nothing limits them
+    """
     n_slots = max(1, int((until_us - at_us) // HOUR_US) + 1)
     slots_us = [at_us + hour * HOUR_US for hour in range(n_slots)]
     attempts = ATTEMPTS_AHEAD if attempts_left is None else min(attempts_left, ATTEMPTS_AHEAD)
@@ -163,7 +136,7 @@ def problem(
     )
 
 
-def solved(posed: Problem, *, retry_price_minor: float) -> Plan:
+def plan(posed: Problem, *, retry_price_minor: float) -> Plan:
     """The best plan when every attempt costs `retry_price_minor` on top."""
     at_us, forms, *arrays, worths = posed
     nows, best = np.empty((2, len(forms))), np.empty(3)

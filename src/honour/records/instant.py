@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -30,3 +30,12 @@ def from_us(at_us: int) -> datetime:
     '2026-03-01T12:00:00+00:00'
     """
     return EPOCH + timedelta(microseconds=at_us)
+
+
+def date_of(day: int) -> date:
+    """The day that is so many days after 1970-01-01.
+
+    >>> date_of(20513).isoformat()
+    '2026-03-01'
+    """
+    return EPOCH.date() + timedelta(days=day)

@@ -151,13 +151,13 @@ def table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
     """Column names and cells of the scoreboard as text."""
     columns = [
         "policy",
-        "payments approved",
+        "approved",
         "margin, cents",
         "over best fixed",
         "gap closed",
-        "of what is knowable",
+        "of knowable",
         "attempts",
-        "renewals recovered",
+        "renewals recovered, retries each",
         "violations",
     ]
     rows = []
@@ -173,7 +173,7 @@ def table(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
                 "" if closed is None else _text(closed, scale=100.0, unit=" %", digits=0),
                 "" if knowable is None else _text(knowable, scale=100.0, unit=" %", digits=0),
                 f"{row.figures['attempts_per_payment'].value:.3f}",
-                f"{row.figures['renewal_recovery_rate'].value:.0%} with {row.figures['retries_per_renewal_recovered'].value:.2f} retries",
+                f"{row.figures['renewal_recovery_rate'].value:.0%}, {row.figures['retries_per_renewal_recovered'].value:.1f}",
                 f"{row.figures['rule_violations'].value:g}",
             ]
         )
@@ -223,8 +223,8 @@ def _t(freedom: int) -> float:
     return _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.5 / freedom
 
 
-def _text(interval: Interval, *, scale: float = 1.0, unit: str = "", digits: int = 2) -> str:
+def _text(interval: Interval, *, scale: float = 1.0, unit: str = "", digits: int = 1) -> str:
     value = f"{interval.value * scale:.{digits}f}{unit}"
     if interval.low is None or interval.high is None:
         return value
-    return f"{value} ({interval.low * scale:.{digits}f} to {interval.high * scale:.{digits}f})"
+    return f"{value} [{interval.low * scale:.{digits}f}, {interval.high * scale:.{digits}f}]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from honour.features.tallier import Tallier
 from honour.features.tally import DAY_US, Judged, Tally, freshness, schema, share
 from honour.records.event import AttemptReported, DisputeReported, Event
 from honour.records.expectation import Expectation
+from honour.stores.opening import told_in
 
 if TYPE_CHECKING:
     from honour.stores.lake import Lake
@@ -178,11 +178,7 @@ def checking(
 
 def expected_in(data_dir: Path) -> Expected:
     """The expectations of a data folder, for commands that are given the folder alone: its honour.toml and the environment say."""
-    file = data_dir / "honour.toml"
-    try:
-        told: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    except (OSError, ValueError) as error:
-        raise BadSettings(f"{file}: cannot be read ({error}).") from None
+    file, told = data_dir / "honour.toml", told_in(data_dir)
     own = os.environ.get("HONOUR_QUALITY__EXPECTATIONS") or told.get("quality", {}).get("expectations", [])
     try:
         kind = tuple[Expectation, ...]

@@ -14,7 +14,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any, Literal
 
 import msgspec
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]  # as above
 
 from honour.errors import BadInput, LakeBroken, LogContractBroken
 from honour.features.from_log import ATTEMPT_COLUMNS
+from honour.records.instant import date_of
 from honour.stores.blobs import Blobs, open_blobs
 
 MANIFEST = "lake.json"
@@ -142,7 +143,7 @@ class Lake:
             part = attempts.slice(start, stop - start)
             start = stop
             done = after_seq if start == len(attempts) else int(part["seq"][-1].as_py())
-            known = self._commit(part, known, day=_date(int(days[stop - 1])), after_seq=done)
+            known = self._commit(part, known, day=date_of(int(days[stop - 1])), after_seq=done)
         if known.after_seq != after_seq:
             known = msgspec.structs.replace(known, after_seq=after_seq)
             self._write(known)
@@ -226,7 +227,3 @@ def _parquet(part: pa.Table) -> bytes:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _date(number: int) -> date:
-    return datetime.fromtimestamp(number * 86_400, tz=UTC).date()

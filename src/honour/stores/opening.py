@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from honour.errors import BadSettings
 from honour.records.settings import DataSettings
@@ -36,13 +37,18 @@ def serving_log(data: DataSettings) -> SharedLog:
 
 def data_of(folder: Path) -> DataSettings:
     """Where the log of a data folder is, for commands that are given the folder alone: its honour.toml and the environment say."""
-    file = folder / "honour.toml"
-    try:
-        told = tomllib.loads(file.read_text(encoding="utf-8")).get("data", {}) if file.exists() else {}
-    except (OSError, ValueError) as error:
-        raise BadSettings(f"{file}: cannot be read ({error}).") from None
+    told = told_in(folder).get("data", {})
     found = os.environ.get("HONOUR_DATA__LOG") or (told.get("log") if isinstance(told, dict) else None)
     return DataSettings(dir=str(folder), log=found)
+
+
+def told_in(folder: Path) -> dict[str, Any]:
+    """The honour.toml of a data folder as it is written, unchecked; nothing where there is none."""
+    file = folder / "honour.toml"
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (OSError, ValueError) as error:
+        raise BadSettings(f"{file}: cannot be read ({error}).") from None
 
 
 def postgres_log(address: str, *, limit_s: float, read_only: bool = False) -> SharedLog:
