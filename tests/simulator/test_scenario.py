@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from honour.errors import BadInput
@@ -32,6 +33,14 @@ def test_a_scenario_can_be_made_smaller_or_moved() -> None:
     assert calm.sized(123).n_payments == 123
     assert calm.lasting(7).n_payments == 21_000
     assert calm.starting(date(2026, 4, 1)).start_us - calm.start_us == 30 * scenario.DAY_US
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_world_may_consist_of_the_subscription_merchant_alone_or_have_none(share: float) -> None:
+    world = World(msgspec.structs.replace(scenario.load("payday").sized(200), recurring_share=share), seed=3)
+    payments = list(world.payments())
+    assert {payment.merchant_id == "mer_subscription" for payment in payments} == {share == 1.0}
+    assert any(payment.initiator == "merchant" for payment in payments) == (share == 1.0)
 
 
 def test_an_unknown_scenario_names_those_there_are() -> None:

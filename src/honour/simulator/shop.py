@@ -75,8 +75,10 @@ class Mix:
     """Who shops where: shares of countries by hour and of shops by country."""
 
     def __init__(self, shops: tuple[Shop, ...]) -> None:
-        self._size = {country: math.fsum(shop.share * shop.markets.get(country, 0.0) for shop in shops) for country in COUNTRIES}
-        self._shops = {country: _shops_of(country, shops) for country in COUNTRIES}
+        sizes = {country: math.fsum(shop.share * shop.markets.get(country, 0.0) for shop in shops) for country in COUNTRIES}
+        self._size = {country: size for country, size in sizes.items() if size > 0.0}  # Where nobody shops, nothing can be cut into parts.
+        self._countries = tuple(self._size)
+        self._shops = {country: _shops_of(country, shops) for country in self._countries}
         self._country_bounds = [bounds_of(self._weights(hour)) for hour in range(24)]
         total = math.fsum(self._size.values())
         self.hour_weights = tuple(math.fsum(self._weights(hour)) / total for hour in range(24))
@@ -84,7 +86,7 @@ class Mix:
 
     def country(self, hour: int, *, uniform: float) -> str:
         """Where the shopper is in an hour of the day, UTC: countries where it is day shop more."""
-        return COUNTRIES[bisect(self._country_bounds[hour], uniform)]
+        return self._countries[bisect(self._country_bounds[hour], uniform)]
 
     def shop(self, country: str, *, uniform: float) -> Shop:
         """Where a shopper of `country` pays."""
@@ -92,7 +94,7 @@ class Mix:
         return shops[bisect(bounds, uniform)]
 
     def _weights(self, hour: int) -> list[float]:
-        return [self._size[country] * HOURS[(hour + LANDS[country].utc_offset_h) % 24] for country in COUNTRIES]
+        return [self._size[country] * HOURS[(hour + LANDS[country].utc_offset_h) % 24] for country in self._countries]
 
 
 def bounds_of(shares: list[float]) -> list[float]:
