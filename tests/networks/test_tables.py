@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from honour import networks
 from honour.networks.codes import CodeRow, Kind, code_rows, read_answer, retryability_of
+from honour.networks.exemption import limits as exemption_limits
 from honour.networks.explain import explain
 from honour.networks.rules import attempt_fees, brazil_codes, eci_rows, retry_limits
 from honour.networks.step_up import step_ups
@@ -16,7 +20,8 @@ from honour.networks.table import tables_id
 from honour.records.payment import Network
 
 LIMITS = [limit for limits in retry_limits().values() for limit in limits]
-EVERY_ROW = [*code_rows(), *LIMITS, *attempt_fees(), *brazil_codes(), *eci_rows()]
+EVERY_ROW = [*code_rows(), *LIMITS, *attempt_fees(), *brazil_codes(), *eci_rows(), *step_ups().values(), *exemption_limits()]
+TABLES = Path(networks.__file__).parent / "tables"
 
 
 def rows_of(network: str, signal: str = "response_code", *, region: str = "") -> dict[str, CodeRow]:
@@ -24,9 +29,9 @@ def rows_of(network: str, signal: str = "response_code", *, region: str = "") ->
 
 
 def test_every_row_names_a_network_a_source_and_dates_that_can_be() -> None:
-    assert len(EVERY_ROW) > 450
+    assert len(EVERY_ROW) == sum(len(list(csv.DictReader(table.open(encoding="utf-8")))) for table in TABLES.glob("*.csv"))
     for row in EVERY_ROW:
-        assert row.network in (*get_args(Network), "")
+        assert getattr(row, "network", "") in (*get_args(Network), "")
         assert len(row.source) > 10
         for day in (row.seen_on, row.effective_from, getattr(row, "effective_until", "")):
             assert day == "" or date.fromisoformat(day).year >= 2019
@@ -48,6 +53,12 @@ def test_every_row_means_and_cites_what_it_did(golden: Callable[[str, str], None
     lines += [
         f"eci {row.network} {row.eci}: {row.meaning}, {row.authentication_result or 'not said'}, shift {row.liability_shift}; {row.source}"
         for row in eci_rows()
+    ]
+    lines += [f"step up {row.network} {row.region} {row.code}: {row.meaning}; {row.source}" for row in step_ups().values()]
+    lines += [
+        f"{row.authentication} {row.currency}: up to {row.amount_minor_max} minor where the acquirer's fraud is at most "
+        f"{'anything' if row.fraud_bps_max is None else f'{row.fraud_bps_max:g} bps'}; {row.source}"
+        for row in exemption_limits()
     ]
     assert len(lines) == len(EVERY_ROW)
     golden("network_tables.txt", "\n".join(lines) + "\n")

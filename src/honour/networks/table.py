@@ -1,6 +1,7 @@
 """Reading the tables that ship with Honour: one row, one fact, one source; what documents contradict is marked `disputed`.
 
-An empty `seen_on` or `effective_from` means that no document we read gives the date. A row that is disputed is applied in the
+`seen_on` is the day on which the row was last held against a document that it names, empty where that was not written down; an empty
+`effective_from` means that no document gives the day. A row that is disputed is applied in the
 reading that the merchant's terms choose (`disputed_rules`); strict is the default.
 """
 
