@@ -2,9 +2,9 @@
 
 python benchmarks/stages.py [--rounds N] [--stream N]
 
-The stages alone are warm: code and data of one stage fit its caches. The stream is what decisions and outcomes cost one after the other,
-each of another card, 32 to a turn on the log as under load; what a decision takes there beyond the sum of its stages is memory that had to
-be fetched again. Two versions are compared by running each in turn: PYTHONPATH=<the other checkout>/src python benchmarks/stages.py
+The stages alone are warm: code and data of one stage fit its caches. The stream is what decisions and outcomes cost as under load: each of
+another card, 32 to a turn on the log, as many decisions together as the queue makes. What a decision takes there beyond the sum of its
+stages is memory that had to be fetched again. To compare two versions run the script of each in turn, with PYTHONPATH=<its checkout>/src.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from honour.records.decision import Decision
 from honour.records.event import DecisionMade
 from honour.release.bundle import Bundle, load_bundle
 from honour.serving import start, wire
-from honour.serving.hot_path import Engine
+from honour.serving.hot_path import Answered, Engine
+from honour.serving.queue import TOGETHER_MAX
+from honour.serving.steps import Steps
 from honour.stores.port import Durable
 
 N_ROUTES = 8
@@ -79,32 +81,48 @@ def stream(engine: Engine, *, n: int) -> None:
     for first in range(0, n, CHUNK):
         decisions: list[Decision] = []
 
-        def decide_one(body: bytes, decisions: list[Decision] = decisions) -> Durable | None:
-            answered = engine.decide(wire.parse_request(body))
-            wire.render(answered.answer)
-            decisions.append(answered.answer)
-            return answered.durable
+        def decide_some(bodies: Sequence[bytes], decisions: list[Decision] = decisions) -> Durable | None:
+            for at in range(0, len(bodies), TOGETHER_MAX):
+                for answered in together([engine.deciding(wire.parse_request(body)) for body in bodies[at : at + TOGETHER_MAX]]):
+                    wire.render(answered.answer)
+                    decisions.append(answered.answer)
+            return engine.newest
 
-        def report_one(decision: Decision) -> Durable | None:
-            status: Status = "approved" if int(decision.payment_id.rpartition("_")[2]) % 10 else "declined"
-            return engine.report_outcome(Outcome(decision_id=decision.decision_id, status=status, response_code="00")).durable
+        def report_some(decided: Sequence[Decision]) -> Durable | None:
+            for decision in decided:
+                status: Status = "approved" if int(decision.payment_id.rpartition("_")[2]) % 10 else "declined"
+                engine.report_outcome(Outcome(decision_id=decision.decision_id, status=status, response_code="00"))
+            return engine.newest
 
-        spent["decision"].append(in_turns(engine, decide_one, bodies[first : first + CHUNK]))
-        spent["outcome"].append(in_turns(engine, report_one, [one for one in decisions if one.attempt is not None]))
+        spent["decision"].append(in_turns(engine, decide_some, bodies[first : first + CHUNK]))
+        spent["outcome"].append(in_turns(engine, report_some, [one for one in decisions if one.attempt is not None]))
     for what, chunks in spent.items():
         for name, at in (("the thread that answers", 0), ("both threads", 1)):
             us = sorted(chunk[at] for chunk in chunks[1:])
             print(f"{f'{what} in a stream, {name}':56}{us[len(us) // 2]:8.1f} us of CPU time (best {us[0]:.1f})")
 
 
-def in_turns(engine: Engine, do: Callable[[Any], Durable | None], each: Sequence[Any]) -> tuple[float, float]:
+def together(under_way: list[Steps[Answered[Decision]]]) -> list[Answered[Decision]]:
+    """Decisions made together: a step of each in turn."""
+    told = []
+    while under_way:
+        going_on = []
+        for steps in under_way:
+            try:
+                next(steps)
+                going_on.append(steps)
+            except StopIteration as end:
+                told.append(end.value)
+        under_way = going_on
+    return told
+
+
+def in_turns(engine: Engine, do: Callable[[Sequence[Any]], Durable | None], each: Sequence[Any]) -> tuple[float, float]:
     """Microseconds of CPU time for one: of this thread, and of the process."""
     began, began_all = time.thread_time(), time.process_time()
     for first in range(0, len(each), TOGETHER):
-        durable: Durable | None = None
         with engine.turn():
-            for one in each[first : first + TOGETHER]:
-                durable = do(one)
+            durable = do(each[first : first + TOGETHER])
         if durable is not None:
             durable.result()
     return (time.thread_time() - began) / len(each) * 1e6, (time.process_time() - began_all) / len(each) * 1e6

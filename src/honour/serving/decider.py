@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import NamedTuple
 
 from honour.approval.retry_model import RetryModel
@@ -15,6 +15,8 @@ from honour.policy.outlook import History, Predicted
 from honour.records.event import DecisionMade
 from honour.records.payment import Payment
 from honour.serving.score import Model, Scorer
+
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 class Seen(NamedTuple):
@@ -59,3 +61,14 @@ def place_of(payment_id: str, *, salt: str, bundle_id: str) -> float:
 @lru_cache(maxsize=8)
 def _key(salt: str, bundle_id: str) -> bytes:
     return blake2b(f"canary\x1f{salt}\x1f{bundle_id}".encode(), digest_size=32).digest()
+
+
+def decision_id_of(payment_id: str, *, seq: int, salt: str) -> str:
+    """The name of a decision. Letters only: one in a thousand ids with digits would hold what passes for a card number."""
+    digest = blake2b(f"{payment_id}\x1f{seq}".encode(), key=_id_key(salt), digest_size=12)
+    return f"dec_{digest.hexdigest().translate(_LETTERS)}"
+
+
+@lru_cache(maxsize=8)
+def _id_key(salt: str) -> bytes:
+    return sha256(salt.encode()).digest()

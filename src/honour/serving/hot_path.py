@@ -6,12 +6,10 @@ folds its own event, and returns the answer with a future that is done when the 
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import lru_cache, wraps
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
 from typing import Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
@@ -29,7 +27,6 @@ from honour.policy.explore import draw_for
 from honour.policy.outlook import History
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import Decision, DecisionRequest, RetryAllowance, Stage
-from honour.records.domain import check_payment
 from honour.records.event import (
     AttemptReported,
     DecisionMade,
@@ -41,26 +38,24 @@ from honour.records.event import (
     ShadowDecided,
     key_of,
 )
-from honour.records.instant import EPOCH, from_us, to_us
+from honour.records.instant import from_us, to_us
 from honour.records.payment import Payment
 from honour.records.release import ReleaseChanged
 from honour.records.settings import Settings
-from honour.serving.decider import Decider, Seen, canary_of
+from honour.serving.asked import check_routes, completed, on_timeline
+from honour.serving.decider import Decider, Seen, canary_of, decision_id_of
 from honour.serving.keys import without_secrets
 from honour.serving.score import Model, Part, Scorer
+from honour.serving.steps import Steps, done_at_once
 from honour.stores.port import Durable, EventLog
 
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 Asked = ParamSpec("Asked")
 _log = structlog.get_logger("honour")
-_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 AHEAD_US_MAX = 86_400_000_000
 """An answer further ahead of the clock cannot have happened; taken in, it would hold the log's arrival time there."""
-LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-"""A caller's timeline ends here: windows of months must still have an end that can be written down."""
-DEADLINE = "$.payment.deadline_at"
 
 
 class Answered(NamedTuple, Generic[Answer]):
@@ -81,10 +76,7 @@ def _in_turn(work: Callable[Concatenate[Engine, Asked], Result]) -> Callable[Con
 
     @wraps(work)
     def done(self: Engine, /, *args: Asked.args, **kwargs: Asked.kwargs) -> Result:
-        if self._n_within:  # No other process appends, and what is appended here is folded.
-            self._check_ready()
-            return work(self, *args, **kwargs)
-        with self.turn():
+        with self._turn_or_within():
             return work(self, *args, **kwargs)
 
     return done
@@ -119,6 +111,7 @@ class Engine:
         self._clock_us, self._timer_ns = clock_us, timer_ns
         self._eligibility = Eligibility(settings.routes)
         self._stopped: str | None = None
+        self._decided_on: list[set[str]] = []  # Payment and card of each decision that is being made; empty once it is.
         self._n_within = 0  # Turns that are taken, one within the other.
         self._newest: Durable | None = None  # Durable last: what waits for it waits for everything before it.
 
@@ -170,6 +163,13 @@ class Engine:
             self._n_within -= 1
             self.log.end_turn()
 
+    def _turn_or_within(self) -> AbstractContextManager[None]:
+        """A turn; none where one is taken: no other process appends, and what is appended here is folded."""
+        if not self._n_within:
+            return self.turn()
+        self._check_ready()
+        return nullcontext()
+
     def follow(self, *, n_max: int = 1_000) -> int:
         """Fold the next events that other processes appended; how many they were."""
         news = self.log.news(after_seq=self.state.seq, n_max=n_max)
@@ -185,16 +185,34 @@ class Engine:
         """Accept work again, with the state of what the log kept."""
         self.state, self._newest, self._stopped = state, None, None
 
-    @_in_turn
     def decide(self, request: DecisionRequest, *, left_ns: Callable[[], int] | None = None) -> Answered[Decision]:
         """What should happen next to a payment. Asked again before its outcome is known, the same decision.
 
         left_ns  nanoseconds until the answer is due: with too few for the model, segment rates or the static order decide
         """
-        started_ns = self._timer_ns()
-        payment = self._completed(request.payment)
-        self._check_routes(request.routes)
-        asked_us = self._clock_us() if request.at is None else _on_timeline(request.at, path="$.at")
+        return done_at_once(self.deciding(request, left_ns=left_ns))
+
+    def deciding(self, request: DecisionRequest, *, left_ns: Callable[[], int] | None = None) -> Steps[Answered[Decision]]:
+        """`decide` in steps, so that several decisions are made together; of those about one card or payment one goes after the other."""
+        with self._turn_or_within():
+            started_ns = self._timer_ns()
+            payment = completed(request.payment, self.settings)
+            check_routes(request.routes, self.settings)
+            about = {payment.payment_id, payment.card.card_id}
+            ahead = [other for other in self._decided_on if not about.isdisjoint(other)]
+            self._decided_on.append(about)
+            try:
+                while any(ahead):
+                    yield
+                return (yield from self._deciding(request, payment, left_ns=left_ns, started_ns=started_ns))
+            finally:
+                self._decided_on = [other for other in self._decided_on if other is not about]
+                about.clear()
+
+    def _deciding(
+        self, request: DecisionRequest, payment: Payment, *, left_ns: Callable[[], int] | None, started_ns: int
+    ) -> Steps[Answered[Decision]]:
+        asked_us = self._clock_us() if request.at is None else on_timeline(request.at, path="$.at")
         if (pending := self.state.book.pending(payment)) is not None:
             return Answered(pending, self._newest, is_news=False)
         at_us = max(self.log.last_arrived_us, asked_us)
@@ -210,9 +228,11 @@ class Engine:
         eligible = [one.candidate for one in considered if one.eligible]
         canary = canary_of(self.state.stages, payment, first_us=history.first_us, at_us=at_us, salt=self.settings.policy.salt)
         decider = self.canary if self.canary is not None and self.canary.bundle_id == canary else self.live
-        scored = decider.scorer.scored(
+        yield
+        scored = yield from decider.scorer.scoring(
             payment, eligible, at_us=at_us, model=decider.model, state=self.state, policy=self.settings.policy, left_ns=left_ns
         )
+        yield
         draw = draw_for(self.settings.policy.salt, payment.payment_id, history.n_answered + 1)
         decided = decide(
             payment,
@@ -226,6 +246,7 @@ class Engine:
             at_us=at_us,
             retry_model=decider.retry_model,
         )
+        yield
         stage = self._stage(decider, is_scored=scored.is_live)
         decision = self._rendered(payment, decided, allowed=allowed, history=history, decider=decider, stage=stage, started_ns=started_ns)
         made = DecisionMade(
@@ -251,9 +272,9 @@ class Engine:
         opened = self.state.book.opened(outcome.decision_id)
         outcome = translated(outcome, route=opened.candidate.route, settings=self.settings)
         if outcome.at is not None:
-            arrived_us = _on_timeline(outcome.at, path="$.at")
+            arrived_us = on_timeline(outcome.at, path="$.at")
         elif opened.replayed:
-            arrived_us = max(opened.decided_us, _on_timeline(outcome.happened_at, path="$.happened_at") if outcome.happened_at else 0)
+            arrived_us = max(opened.decided_us, on_timeline(outcome.happened_at, path="$.happened_at") if outcome.happened_at else 0)
         else:
             arrived_us = self._clock_us()
         event = OutcomeReported(payment_id=opened.payment.payment_id, outcome=outcome)
@@ -263,7 +284,7 @@ class Engine:
     def report_attempt(self, attempt: Attempt) -> Answered[Attempt]:
         """Record an attempt that Honour did not choose. Its arrival is its answer's instant, never before the log's end."""
         attempt = translated(attempt, route=attempt.route, settings=self.settings)
-        payment = self._completed(attempt.payment)
+        payment = completed(attempt.payment, self.settings)
         self.state.book.check_merchant(payment)
         if self._attempt_stands(attempt):
             return Answered(attempt, self._newest, attempt.route, is_news=False)
@@ -316,7 +337,7 @@ class Engine:
     ) -> Decision:
         ends_us = allowed.window_ends_us
         return Decision(
-            decision_id=_decision_id(payment.payment_id, seq=self.log.last_seq + 1, salt=self.settings.policy.salt),
+            decision_id=decision_id_of(payment.payment_id, seq=self.log.last_seq + 1, salt=self.settings.policy.salt),
             payment_id=payment.payment_id,
             attempt_number=history.n_answered + 1,
             action=decided.action,
@@ -361,40 +382,3 @@ class Engine:
             raise LogUnavailable(
                 f"the event log keeps nothing at present: {why}. Nothing was accepted; send it again, the same key has the same effect."
             )
-
-    def _completed(self, payment: Payment) -> Payment:
-        """The payment, checked, with the merchant's country and category where it does not say them."""
-        check_payment(payment)
-        if payment.deadline_at is not None and payment.deadline_at < EPOCH:
-            raise BadInput(f"{payment.deadline_at.isoformat()} is before 1970; send the instant until which it may be paid.", path=DEADLINE)
-        terms = self.settings.terms_of(payment.merchant_id)
-        country, mcc = payment.merchant_country or terms.country, payment.mcc or terms.mcc
-        if (country, mcc) == (payment.merchant_country, payment.mcc):
-            return payment
-        return msgspec.structs.replace(payment, merchant_country=country, mcc=mcc)
-
-    def _check_routes(self, routes: Sequence[str] | None) -> None:
-        if routes is None:
-            return
-        known = [route.id for route in self.settings.routes]
-        for at, route_id in enumerate(routes):
-            if route_id not in known:
-                raise BadInput(f"no route {route_id!r} is configured; allowed: {', '.join(known) or 'none'}.", path=f"$.routes[{at}]")
-
-
-def _on_timeline(at: datetime, *, path: str) -> int:
-    """An instant that a caller gives, in microseconds."""
-    if at > LATEST:
-        raise BadInput(f"{at.isoformat()} is after {LATEST:%Y-%m-%d}; send the instant at which it happened.", path=path)
-    return to_us(at)
-
-
-def _decision_id(payment_id: str, *, seq: int, salt: str) -> str:
-    """Letters only: one in a thousand ids with digits would hold what passes for a card number."""
-    digest = hashlib.blake2b(f"{payment_id}\x1f{seq}".encode(), key=_key(salt), digest_size=12)
-    return f"dec_{digest.hexdigest().translate(_LETTERS)}"
-
-
-@lru_cache(maxsize=8)
-def _key(salt: str) -> bytes:
-    return hashlib.sha256(salt.encode()).digest()

@@ -74,7 +74,7 @@ class Posts:
                 asked.holder.check_merchant(payment.merchant_id)
                 rank: Rank = "in_progress" if self.engine.state.book.is_in_progress(payment.payment_id) else "decision"
                 left_ns = asked.deadline.left_ns if asked.deadline is not None else None
-                work: Callable[[], Answered[Any]] = partial(self.engine.decide, record, left_ns=left_ns)
+                work: Callable[[], Any] = partial(self.engine.deciding, record, left_ns=left_ns)
             else:
                 rank, work = "report", partial(self.report, record, asked.holder)
             self.queue.add(rank, work, under_way, deadline=asked.deadline)

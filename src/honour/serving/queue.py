@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from honour.errors import HonourError, Overloaded
 from honour.records.settings import ServingSettings
 from honour.serving.deadline import Deadline
+from honour.serving.steps import Steps
 
 Answer = TypeVar("Answer")
 Rank = Literal["in_progress", "decision", "report", "bulk"]
@@ -25,6 +26,8 @@ PATIENCE = {"in_progress": 1, "decision": 1, "report": 5, "bulk": 50}
 INTERVAL_NS = 100_000_000
 SLICE_NS = 500_000
 """Work done before sockets are looked at again."""
+TOGETHER_MAX = 16
+"""Pieces of work in steps that are done together."""
 TOGETHER_NS = 4_000_000
 """Work after which the log makes durable what was done, also when more waits."""
 
@@ -72,6 +75,7 @@ class Queue:
         self._waiting: dict[Rank, deque[_Waiting]] = {rank: deque() for rank in RANKS}
         self._late_since_ns: dict[Rank, int | None] = dict.fromkeys(RANKS, None)
         self._is_called = False
+        self._n_together = 1
         self._held: ExitStack | None = None
         self._held_since_ns = 0
 
@@ -85,7 +89,10 @@ class Queue:
         return await done
 
     def add(self, rank: Rank, work: Callable[[], Any], asker: Asker, *, deadline: Deadline | None = None) -> None:
-        """Tell `asker` what `work` gives when its turn has come, or why not; raises Overloaded when too many wait now."""
+        """Tell `asker` what `work` gives when its turn has come, or why not; raises Overloaded when too many wait now.
+
+        work  gives the result, or the steps to it: such work is done together with what waits behind it
+        """
         if len(self) >= self._settings().waiting_max:
             self._make_room(rank)
         self._waiting[rank].append(_Waiting(self._timer_ns(), work, deadline, asker))
@@ -117,12 +124,29 @@ class Queue:
             self._shed_late(now_ns)
             for waiting in self._waiting.values():  # In the order of RANKS.
                 if waiting:
-                    _do(waiting.popleft())
+                    self._do_next(waiting, began_ns=now_ns)
                     break
             else:
                 return True
             now_ns = self._timer_ns()
         return False
+
+    def _do_next(self, waiting: deque[_Waiting], *, began_ns: int) -> None:
+        """Do the first; if it has steps, with those that wait behind it and have steps too, a step of each in turn.
+
+        As many as fill `TOGETHER_NS` by what one took the last time: who comes meanwhile waits no longer than that.
+        """
+        under_way: list[tuple[_Waiting, Steps[Any]]] = []
+        while waiting and len(under_way) < self._n_together:
+            one = waiting.popleft()
+            if (steps := _begun(one)) is None:
+                break
+            under_way.append((one, steps))
+        if n := len(under_way):
+            while under_way:
+                under_way = [(one, steps) for one, steps in under_way if _goes_on(one, steps)]
+            took_ns = max(1, self._timer_ns() - began_ns)
+            self._n_together = min(TOGETHER_MAX, max(1, TOGETHER_NS * n // took_ns))
 
     def _make_room(self, rank: Rank) -> None:
         """Refuse the newest of the lowest rank, or who comes now when nobody ranks lower."""
@@ -150,15 +174,32 @@ class Queue:
                     _refuse(waiting.popleft(), _overloaded(f"requests wait for more than {allowed_ms * PATIENCE[rank]} ms"))
 
 
-def _do(one: _Waiting) -> None:
+def _begun(one: _Waiting) -> Steps[Any] | None:
+    """Do the work, or say in which steps it is to be done."""
     if one.asker.done():  # Whoever waited for it is gone.
-        return
+        return None
     try:
         if one.deadline is not None:
             one.deadline.check()
-        one.asker.set_result(one.work())
+        result = one.work()
+        if isinstance(result, Generator):
+            return result
+        one.asker.set_result(result)
     except Exception as error:
         one.asker.set_exception(error)
+    return None
+
+
+def _goes_on(one: _Waiting, steps: Steps[Any]) -> bool:
+    """Do a step; False when it was the last."""
+    try:
+        next(steps)
+        return True
+    except StopIteration as end:
+        one.asker.set_result(end.value)
+    except Exception as error:
+        one.asker.set_exception(error)
+    return False
 
 
 def _refuse(one: _Waiting, error: HonourError) -> None:

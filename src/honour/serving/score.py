@@ -24,6 +24,7 @@ from honour.records.event import ServedFeatures
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 from honour.records.settings import PolicySettings
+from honour.serving.steps import Steps
 
 Part = Literal["features", "model", "deadline"]
 
@@ -86,7 +87,7 @@ class Scorer:
         self._timer_ns = timer_ns
         self._features, self._model = Lately(), Lately()
 
-    def scored(
+    def scoring(
         self,
         payment: Payment,
         candidates: Sequence[Candidate],
@@ -96,7 +97,7 @@ class Scorer:
         state: State,
         policy: PolicySettings,
         left_ns: Callable[[], int] | None,
-    ) -> Scored:
+    ) -> Steps[Scored]:
         """What is thought of eligible candidates as of an instant.
 
         model    None answers in the static order
@@ -112,13 +113,16 @@ class Scorer:
             if left_ns is None or left_ns() >= model_ns + self._features.p99_ns(now_ns=began_ns):
                 part = "features"
                 features = state.features.as_of(payment, candidates, at_us=at_us)
-                asked_ns = self._timer_ns()
-                self._features.add(asked_ns - began_ns, now_ns=asked_ns)
+                had_ns = self._timer_ns()
+                self._features.add(had_ns - began_ns, now_ns=had_ns)
+                yield
                 part = "deadline" if left_ns is not None and left_ns() < model_ns else "model"
             if part == "model" and features is not None:
+                asked_ns = self._timer_ns()
                 p_model = _checked(model.predict_many(features), n=len(candidates))
                 said_ns = self._timer_ns()
                 self._model.add(said_ns - asked_ns, now_ns=said_ns)
+                yield
                 return Scored(features, _corrected(p_model, payment, candidates, at_us=at_us, state=state, policy=policy), is_live=True)
         except Exception as error:  # Whatever it is; it is counted and named.
             _log.error("scoring_failed", part=part, error=type(error).__name__)
