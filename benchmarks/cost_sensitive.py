@@ -152,7 +152,9 @@ def play(seed: int, *, payments: int, margin: float) -> dict[str, dict[str, floa
 
         apply: Callable[[Floats], Floats] = lambda p: p  # noqa: E731 - the identity, unless a calibrator takes its place
         if not name.endswith("as they are"):
-            apply = choose_calibrator(p_of(matrices[1]), y=middle.approved, payments=middle.payments, seed=seed).calibrator.apply
+            apply = choose_calibrator(
+                p_of(matrices[1]), y=middle.approved, payments=middle.payments, at_us=middle.at_us, seed=seed
+            ).calibrator.apply
         p_late = np.clip(apply(p_of(matrices[2])), 1e-6, 1 - 1e-6)
         loss = -np.mean(late.approved * np.log(p_late) + (1 - late.approved) * np.log1p(-p_late))
         found[name] = {"log_loss": float(loss), **_worth(told, apply(p_of(candidates)))}

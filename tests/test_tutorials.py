@@ -71,6 +71,8 @@ def test_a_file_of_attempts_goes_through_the_whole_loop(shared_data: Path, tmp_p
     assert judged["log_loss"]["value"] < 0.475  # The base rate's is 0.498 on these days.
     assert judged["gains"]["base_rate"]["low"] > 0.02
     assert judged["calibration_error"]["value"] < 0.03
+    assert [curve["name"] for curve in judged["curves"]] == ["all", "retry", "step-up"]
+    assert 0.9 < judged["curves"][1]["operating"]["sent"]["value"] < 1.0  # Fees and margin are those that the import wrote.
 
     with served(data) as url:
         counts = live_run(file, mapping, url)

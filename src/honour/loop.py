@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import tomli_w
@@ -21,7 +21,7 @@ from honour.evaluation.replay import replay as replay_policies
 from honour.features.batch import BatchReport
 from honour.features.expectation import refusing
 from honour.features.quality import QualityReport, quality_text
-from honour.learning.judge import Judged, Judgement, judge
+from honour.learning.judge import Judged, Judgement, attempts_of, judge, probabilities_of
 from honour.learning.served import served_rows
 from honour.outcomes.state import State
 from honour.records.event import AttemptReported, Event, LoggedEvent, key_of
@@ -38,6 +38,7 @@ from honour.stores.tabular import read_attempts
 
 if TYPE_CHECKING:
     from honour.features.dialect import Engine
+    from honour.release.operating import PrCurve
     from honour.stores.landing import Landed
     from honour.stores.training import TrainingSet
 
@@ -259,8 +260,17 @@ def train(
     )
 
 
-def evaluate(model: Path, *, data: Path, mapping: Path | None, step: Step) -> Judgement:
-    """Judge a bundle on attempts after its training range, with no refit."""
+class Evaluated(NamedTuple):
+    """How a bundle does on later attempts, and its curves of precision and recall on them."""
+
+    judgement: Judgement
+    curves: tuple[PrCurve, ...]
+
+
+def evaluate(model: Path, *, data: Path, mapping: Path | None, settings: Settings, step: Step) -> Evaluated:
+    """Judge a bundle on attempts after its training range, with no refit. Fees and margins of `settings` say where the policy stands."""
+    from honour.release.operating import pr_curves
+
     bundle = load_bundle(model)
     after_us = bundle.manifest.training.until_us
     if data.is_dir():
@@ -272,8 +282,10 @@ def evaluate(model: Path, *, data: Path, mapping: Path | None, step: Step) -> Ju
         events, state = _as_logged(pairs), _warm(bundle)
     step("judging", 0, None)
     rows = served_rows(events, state=state, after_us=after_us)
-    judged = (Judged(row.served_sent, row.payment, row.at_us, row.approved) for row in rows)
-    return judge(judged, model=bundle.model, training=bundle.manifest.training, retry_model=bundle.retry_model)
+    judged = [Judged(row.served_sent, row.payment, row.at_us, row.approved) for row in rows]
+    judgement = judge(judged, model=bundle.model, training=bundle.manifest.training, retry_model=bundle.retry_model)
+    curves = pr_curves(probabilities_of(judged, model=bundle.model), attempts_of(judged), settings=settings)
+    return Evaluated(judgement, curves)
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):

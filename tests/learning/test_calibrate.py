@@ -35,14 +35,14 @@ def test_platt_finds_the_slope_and_the_shift() -> None:
 
 def test_a_calibrated_model_is_left_alone() -> None:
     _, said, y = _distorted(4_000, slope=1.0, shift=0.0)
-    choice = choose_calibrator(said, y=y, payments=np.arange(4_000), seed=1)
+    choice = choose_calibrator(said, y=y, payments=np.arange(4_000), at_us=np.arange(4_000), seed=1)
     assert kind_of(choice.calibrator) == "identity"
     assert choice.gain.value == 0.0
 
 
 def test_the_simplest_kind_that_undoes_the_distortion_is_chosen() -> None:
     _, said, y = _distorted(8_000, slope=0.5, shift=0.7)
-    choice = choose_calibrator(said, y=y, payments=np.arange(8_000) // 2, seed=1)
+    choice = choose_calibrator(said, y=y, payments=np.arange(8_000) // 2, at_us=np.arange(8_000), seed=1)
     assert kind_of(choice.calibrator) == "platt"
     assert choice.gain.low > 0.0
     assert choice.losses["platt"] < choice.losses["identity"]
@@ -52,7 +52,7 @@ def test_the_simplest_kind_that_undoes_the_distortion_is_chosen() -> None:
 def test_the_choice_is_not_worse_than_none_on_rows_of_its_own(seed: int) -> None:
     _, said, y = _distorted(2_000, slope=1.1, shift=0.05, seed=seed)
     _, said_later, y_later = _distorted(20_000, slope=1.1, shift=0.05, seed=100 + seed)
-    chosen = choose_calibrator(said, y=y, payments=np.arange(2_000), seed=seed).calibrator
+    chosen = choose_calibrator(said, y=y, payments=np.arange(2_000), at_us=np.arange(2_000), seed=seed).calibrator
     assert log_loss(chosen.apply(said_later), y_later) <= log_loss(said_later, y_later) + 0.001
 
 

@@ -14,6 +14,8 @@ from honour.approval.model import ApprovalModel
 from honour.errors import CannotTrain
 from honour.features.catalogue import FEATURES
 from honour.learning.blocks import distance
+from honour.learning.by_segment import STRENGTHS
+from honour.learning.calibrate import segment_choice
 from honour.learning.train import train
 from honour.release.bundle import load_bundle, write_bundle
 
@@ -38,14 +40,15 @@ def test_a_signal_is_found_and_shown_on_days_that_were_kept_aside(trained: Train
 def test_the_card_says_what_was_weighed(trained: TrainedModel) -> None:
     evidence = trained.training.evidence
     assert {"small", "middle", "large"} <= set(evidence.configurations)
-    assert set(evidence.calibrators) == {"identity", "platt", "beta", "quadratic_logit", "isotonic", "venn_abers"}
+    kinds = {"identity", "platt", "beta", "quadratic_logit", "isotonic", "venn_abers"}
+    assert set(evidence.calibrators) == kinds | {segment_choice(strength) for strength in STRENGTHS}
     assert len(evidence.blocks) == 4
     assert [block.from_us for block in evidence.blocks] == sorted(block.from_us for block in evidence.blocks)
     assert all(block.until_us <= trained.training.judged_from_us for block in evidence.blocks)
 
 
 def test_the_better_route_gets_the_higher_probability(trained: TrainedModel, make_table: MakeTable) -> None:
-    model = ApprovalModel(trained.onnx, calibrator=trained.calibrator, encoder=trained.encoder)
+    model = ApprovalModel(trained.onnx, calibrator=trained.calibrator, encoder=trained.encoder, offsets=trained.offsets)
     table = make_table(300, seed=5)
     means = []
     for route in ("acq_1", "acq_2", "acq_3"):
@@ -72,8 +75,8 @@ def test_progress_is_told(make_table: MakeTable) -> None:
     train(make_table(600), holdout_days=6, progress=lambda what, _done, _total: told.append(what))
     assert list(dict.fromkeys(told)) == [
         "choosing the model",
-        "calibrating",
         "fitting and judging",
+        "calibrating",
         "fitting on everything",
         "fitting what follows a refusal",
     ]
@@ -118,7 +121,7 @@ def test_two_samples_are_as_far_apart_as_kolmogorov_and_smirnov_say() -> None:
 
 
 def test_a_new_route_is_judged_between_those_that_are_known(trained: TrainedModel, make_table: MakeTable) -> None:
-    model = ApprovalModel(trained.onnx, calibrator=trained.calibrator, encoder=trained.encoder)
+    model = ApprovalModel(trained.onnx, calibrator=trained.calibrator, encoder=trained.encoder, offsets=trained.offsets)
     table = make_table(300, seed=5)
     means = {}
     for route in ("acq_1", "acq_2", "acq_3", "acq_new"):

@@ -15,12 +15,12 @@ from honour.learning.calibrate import choose_calibrator
 from honour.learning.dataset import Rows, rows_of
 from honour.learning.fit import Recipe, fit, fit_encoder
 from honour.learning.kinds.boosted_lightgbm import LightGBMModel
-from honour.learning.kinds.named import DEEP, MODULES, kind_named, told_by_catalogue
+from honour.learning.kinds.named import available, kind_named, told_by_catalogue
 from honour.policy.value import expected_value_minor
 from honour.records.gates import GateSettings
 from honour.records.route import Merchant, RouteCost
 
-CHEAP = [name for name in MODULES if name not in DEEP]
+STEPS = {"forest": 4, "tabm": 6, "sequence": 6}
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +42,14 @@ def _weighted(early: Rows) -> Any:
     return lambda rows: expit(model.decision_function(rows.encoded(encoder)))
 
 
-@pytest.mark.parametrize("name", CHEAP)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", available())
 def test_every_kind_says_as_many_approvals_as_there_are(rare: tuple[Rows, Rows], name: str) -> None:
     early, late = rare
     kind = kind_named(name)
     told = told_by_catalogue(seed=1, n_threads=1)
-    model, encoder = fit(
-        early, recipe=Recipe(kind, kind.configurations[0]), n_steps=min(4 if name == "forest" else 15, kind.steps_max), told=told
-    )
+    n_steps = min(STEPS.get(name, 15), kind.steps_max)
+    model, encoder = fit(early, recipe=Recipe(kind, kind.configurations[0]), n_steps=n_steps, told=told)
     p = expit(model.decision_function(late.encoded(encoder)))
     assert late.approved.mean() < 0.12
     assert abs(p.mean() - late.approved.mean()) < 0.015
@@ -67,7 +67,7 @@ def test_money_multiplied_by_a_class_weighted_score_sends_what_loses_until_it_is
     early, late = rare
     terms, cost = Merchant(margin_bps=10_000), RouteCost(attempt_minor=6.0)
     score_of = _weighted(early)
-    choice = choose_calibrator(score_of(late)[::2], y=late.approved[::2], payments=late.payments[::2], seed=1)
+    choice = choose_calibrator(score_of(late)[::2], y=late.approved[::2], payments=late.payments[::2], at_us=late.at_us[::2], seed=1)
 
     def earned(p: Any) -> float:
         sent = np.array([expected_value_minor(float(one), amount_minor=20, terms=terms, cost=cost) > 0.0 for one in p])

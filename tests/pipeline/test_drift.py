@@ -10,6 +10,7 @@ from pipeline_shop import Cut
 
 from honour.approval.calibration import Calibrator, Platt
 from honour.approval.model import ApprovalModel
+from honour.approval.segment import SegmentOffsets
 from honour.features.encode import Encoder
 from honour.learning.dataset import Rows, rows_of
 from honour.learning.split import Split, split_at
@@ -37,9 +38,15 @@ def _past(report: DriftReport) -> set[str]:
 def test_a_calm_world_shows_no_sign(cut: Cut) -> None:
     rows, held = _rows(cut)
     # The model that has not seen the last days; the shipped one has.
-    onnx, calibrator, encoder = ((cut.folder / f"judged{rest}").read_bytes() for rest in (".onnx", "-calibrator.json", "-encoder.json"))
+    names = (".onnx", "-calibrator.json", "-encoder.json", "-segments.json")
+    onnx, calibrator, encoder, offsets = ((cut.folder / f"judged{rest}").read_bytes() for rest in names)
     told: type = Calibrator  # type: ignore[assignment]  # a union is a type to msgspec
-    judged = ApprovalModel(onnx, calibrator=msgspec.json.decode(calibrator, type=told), encoder=msgspec.json.decode(encoder, type=Encoder))
+    judged = ApprovalModel(
+        onnx,
+        calibrator=msgspec.json.decode(calibrator, type=told),
+        encoder=msgspec.json.decode(encoder, type=Encoder),
+        offsets=msgspec.json.decode(offsets, type=SegmentOffsets),
+    )
     bundle = load_bundle(cut.folder / "bundle")._replace(model=judged)
     report = report_of(rows, held=held, bundle=bundle, limits=LIMITS)
     assert [sign.name for sign in report.signs] == ["drift", "score_drift", "calibration", "log_loss"]

@@ -15,7 +15,10 @@ from pipeline_shop import Cut, Shop
 
 from honour.approval.calibration import Platt
 from honour.approval.model import ApprovalModel
+from honour.approval.segment import Offset, SegmentOffsets
+from honour.features.encode import Encoder
 from honour.pipeline.result import Ran
+from honour.pipeline.stages import EvaluateDone
 from honour.records.attempt import Attempt
 from honour.records.event import ServedFeatures
 from honour.records.expectation import Expectation, QualitySettings
@@ -88,12 +91,25 @@ def test_shuffled_calibration_is_stopped(cut: Cut) -> None:
     assert ran.result.exit_code in (18, 19)
 
 
+def test_a_segment_whose_probabilities_do_not_hold_is_stopped_although_the_whole_holds(cut: Cut) -> None:
+    judged = msgspec.json.decode((cut.folder / "evaluate.json").read_bytes(), type=EvaluateDone).judgement
+    country = min((one for one in judged.segments if one.name.startswith("issuer_country=") and one.metrics), key=lambda one: one.n)
+    encoder = msgspec.json.decode((cut.folder / "judged-encoder.json").read_bytes(), type=Encoder)
+    number = float(np.float32(encoder.number(*country.name.split("="))))
+    wrong = SegmentOffsets(of={"issuer_country": (Offset(number=number, log_odds=-4.0),)})
+    (cut.folder / "judged-segments.json").write_bytes(msgspec.json.encode(wrong))
+    ran = cut.again_from("evaluate")
+    assert "segment_calibration" in _failed(ran)
+    assert "calibration" not in _failed(ran)
+    assert country.name in next(gate for gate in ran.result.gates if gate.name == "segment_calibration").found
+
+
 def test_a_slow_model_is_stopped(cut: Cut, monkeypatch: pytest.MonkeyPatch) -> None:
     quick = ApprovalModel.predict_many
 
     def slow(self: ApprovalModel, served: ServedFeatures) -> NDArray[np.float64]:
         if len(served.candidates) == model_figures.CANDIDATES:
-            time.sleep(0.006)
+            time.sleep(0.03)
         return quick(self, served)
 
     monkeypatch.setattr(ApprovalModel, "predict_many", slow)

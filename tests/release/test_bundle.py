@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from honour.approval.calibration import Platt
+from honour.approval.calibration import Platt, expit, logit
 from honour.approval.card import TrainedModel
+from honour.approval.segment import Offset, SegmentOffsets
 from honour.errors import BundleRefused
 from honour.features.catalogue import CANDIDATE_FEATURES, PAYMENT_FEATURES, SCHEMA_ID
 from honour.records.event import ServedFeatures
@@ -61,6 +62,26 @@ def test_what_was_written_is_what_is_loaded(folder: Path, trained: TrainedModel)
     assert bundle.model.encoder == trained.encoder
     assert bundle.model.calibrator == trained.calibrator
     assert len(trained.parity.rows) >= 200
+
+
+def test_offsets_by_segment_are_served_and_nobody_changes_them(trained: TrainedModel, tmp_path: Path) -> None:
+    offsets = SegmentOffsets(of={"route": (Offset(number=float(np.float32(0.8)), log_odds=-0.7),)})
+    rows = np.array([[np.nan if value is None else value for value in row] for row in trained.parity.rows], dtype=np.float32)
+    said = offsets.apply(trained.calibrator.apply(expit(np.array(trained.parity.raw))), rows)
+    folder = tmp_path / "bundle"
+    with pytest.raises(BundleRefused, match="training library"):
+        write_bundle(folder, trained=trained._replace(offsets=offsets))
+    write_bundle(folder, trained=trained._replace(offsets=offsets, parity=msgspec.structs.replace(trained.parity, p=tuple(said.tolist()))))
+    model = load_bundle(folder).model
+    write_bundle(tmp_path / "without", trained=trained)
+    before, after = (load_bundle(tmp_path / name).model.predict_many(_served("acq_1", "acq_2")) for name in ("without", "bundle"))
+    assert model.offsets == offsets
+    assert logit(after)[0] - logit(before)[0] == pytest.approx(-0.7)
+    assert after[1] == pytest.approx(before[1], abs=1e-12)
+    path = folder / "segments.json"
+    path.write_bytes(path.read_bytes().replace(b"-0.7", b"+0.7"))
+    with pytest.raises(BundleRefused, match=r"segments\.json: SHA-256 differs"):
+        load_bundle(folder)
 
 
 def test_all_candidates_are_scored_in_one_call_in_the_order_given(folder: Path) -> None:

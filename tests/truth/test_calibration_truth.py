@@ -92,7 +92,7 @@ def test_choosing_a_calibrator_helps_a_distorted_model_and_harms_none() -> None:
     for slope, found in gains.items():
         for seed in range(40):
             said, y, payments = _world(seed, slope=1.0 / slope, n_payments=500)
-            chosen = choose_calibrator(said, y=y, payments=payments, seed=seed).calibrator
+            chosen = choose_calibrator(said, y=y, payments=payments, at_us=payments, seed=seed).calibrator
             later_said, later_y, _ = _world(1_000 + seed, slope=1.0 / slope, n_payments=5_000)
             found.append(log_loss(later_said, later_y) - log_loss(chosen.apply(later_said), later_y))
     assert np.mean(gains[1.0]) > -0.0005

@@ -150,9 +150,9 @@ def for_few(calibrator: Calibrator) -> Callable[[Probabilities], Probabilities]:
     """
     match calibrator:
         case Platt(slope=slope, intercept=intercept):
-            return lambda p: np.array([_expit_one(slope * _logit_one(one) + intercept) for one in p.tolist()])
+            return lambda p: np.array([expit_one(slope * logit_one(one) + intercept) for one in p.tolist()])
         case Beta(a=a, b=b, c=c):
-            return lambda p: np.array([_expit_one(a * log(_clip_one(one)) - b * log1p(-_clip_one(one)) + c) for one in p.tolist()])
+            return lambda p: np.array([expit_one(a * log(_clip_one(one)) - b * log1p(-_clip_one(one)) + c) for one in p.tolist()])
         case Isotonic():
             at, values = np.array(calibrator.knots), np.array(calibrator.q)
             return lambda p: clip(np.interp(p, at, values))
@@ -163,20 +163,14 @@ def for_few(calibrator: Calibrator) -> Callable[[Probabilities], Probabilities]:
             return calibrator.apply
 
 
-def _venn_abers(p0: Probabilities, p1: Probabilities) -> Probabilities:
-    return clip(p1 / (1.0 - p0 + p1))
-
-
-def _clip_one(p: float) -> float:
-    return P_MIN if p < P_MIN else 1.0 - P_MIN if p > 1.0 - P_MIN else p
-
-
-def _logit_one(p: float) -> float:
+def logit_one(p: float) -> float:
+    """As `logit`, of one number: several times faster for a few."""
     kept = _clip_one(p)
     return log(kept) - log1p(-kept)
 
 
-def _expit_one(z: float) -> float:
+def expit_one(z: float) -> float:
+    """As `expit`, of one number, kept within [1e-6, 1 - 1e-6]."""
     small = exp(-abs(z))
     return _clip_one((1.0 if z >= 0.0 else small) / (1.0 + small))
 
@@ -208,6 +202,14 @@ def quadratic_basis(z: Probabilities, *, z_low: float, z_high: float) -> Probabi
     high = inside**2 / (2.0 * width) + np.maximum(z - z_high, 0.0)
     low = inside - inside**2 / (2.0 * width) + np.minimum(z - z_low, 0.0)
     return np.stack([low, high], axis=1)
+
+
+def _venn_abers(p0: Probabilities, p1: Probabilities) -> Probabilities:
+    return clip(p1 / (1.0 - p0 + p1))
+
+
+def _clip_one(p: float) -> float:
+    return P_MIN if p < P_MIN else 1.0 - P_MIN if p > 1.0 - P_MIN else p
 
 
 def _check_not_negative(kind: str, **values: float) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from honour.approval.calibration import Calibrator
 from honour.approval.metric import Figure, ReliabilityBin
 from honour.approval.retry_model import RetryModel
+from honour.approval.segment import SegmentOffsets
 from honour.features.encode import Encoder
 
 
@@ -20,13 +21,15 @@ class BlockReport(msgspec.Struct, frozen=True, kw_only=True):
     log_loss: Figure
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the shipped model is what it is; every figure is of rows later than those that were fitted.
 
     kind               of model, as `honour train --kind` names it; n_steps: how far it was grown, size: the same for people
     configuration      name of the chosen configuration; left_out: features it may not use, because they drift;
                        configurations: log loss of each on the same later rows
-    calibrators        cross-fitted log loss of each kind on later rows; calibration_gain: that of none less that of the chosen
+    calibrators        cross-fitted log loss on later rows of each kind, and of the chosen one with offsets by segment;
+                       calibration_gain: that of none less that of the chosen
+    offsets            log-odds added in each segment, such as route=acq_br_1; empty: the calibrator of the whole is as good
     blocks             the chosen configuration block by block, before calibration
     freshness_gain     log loss of a model one block old less that of a fresh one: what fitting on the newest rows is worth
     refitted           the shipped model was fitted on the held-out days too, after it was judged
@@ -43,6 +46,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     blocks: tuple[BlockReport, ...]
     freshness_gain: Figure | None
     refitted: bool
+    offsets: dict[str, float] = {}
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +92,7 @@ class JudgedModel(NamedTuple):
     onnx: bytes
     calibrator: Calibrator
     encoder: Encoder
+    offsets: SegmentOffsets = SegmentOffsets()
 
 
 class TrainedModel(NamedTuple):
@@ -95,6 +100,7 @@ class TrainedModel(NamedTuple):
 
     training  the card
     judged    not written; None when nothing was kept aside
+    offsets   by segment, after the calibrator
     """
 
     onnx: bytes
@@ -104,3 +110,4 @@ class TrainedModel(NamedTuple):
     parity: ParityRows
     training: Training
     judged: JudgedModel | None = None
+    offsets: SegmentOffsets = SegmentOffsets()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from honour.approval.calibration import Calibrator, for_few
 from honour.approval.onnx_trees import Trees, trees_of
+from honour.approval.segment import SegmentOffsets
 from honour.approval.walker import Walker
 from honour.errors import BundleRefused
 from honour.features.catalogue import FEATURES
@@ -29,9 +30,10 @@ class ApprovalModel:
     onnx_bytes  one float32 input (n, n_features) and one output: probabilities (n, 2), or (n,) or (n, 1) of approval
     calibrator  from the probability of the ONNX model to one that holds
     encoder     from raw features to the matrix
+    offsets     by segment, after the calibrator; absent, none
     """
 
-    def __init__(self, onnx_bytes: bytes, *, calibrator: Calibrator, encoder: Encoder) -> None:
+    def __init__(self, onnx_bytes: bytes, *, calibrator: Calibrator, encoder: Encoder, offsets: SegmentOffsets | None = None) -> None:
         options = onnxruntime.SessionOptions()
         # A decision is a few rows: more threads would cost more in waking up than they save.
         options.intra_op_num_threads = 1
@@ -54,6 +56,7 @@ class ApprovalModel:
         self._input, self._output = inputs[0].name, outputs[0].name
         self.calibrator = calibrator
         self.encoder = encoder
+        self.offsets = offsets or SegmentOffsets()
         self._calibrated = for_few(calibrator)
         self._walker = self._checked_walker(onnx_bytes)
 
@@ -69,9 +72,8 @@ class ApprovalModel:
 
         returns : (n,)
         """
-        if len(matrix) > _FEW:
-            return self.calibrator.apply(self.scores_matrix(matrix))
-        return self._calibrated(self.scores_matrix(matrix))
+        scores = self.scores_matrix(matrix)
+        return self.offsets.apply(self.calibrator.apply(scores) if len(matrix) > _FEW else self._calibrated(scores), matrix)
 
     def scores_matrix(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """What the trees say before calibration, in [0, 1].

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -11,13 +12,15 @@ import typer
 
 from honour.approval.metric import Figure
 from honour.cli import show
+from honour.cli.judged import show_curves, show_judgement
 from honour.cli.settings import load_settings
-from honour.records.instant import from_us
 from honour.records.settings import Settings
 from honour.records.training import KindName
 
 if TYPE_CHECKING:
     from honour.evaluation.replay import PolicyReport
+    from honour.learning.judge import Judgement
+    from honour.release.operating import PrCurve
 
 DATA = typer.Option(Path("honour-data"), "--data", help="Data folder with the event log.")
 JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
@@ -65,49 +68,45 @@ def evaluate(
     model: Path = typer.Option(..., "--model", help="Folder of the bundle to judge."),
     data: Path = typer.Option(..., "--data", help="A later file of attempts (with --mapping), or a data folder."),
     mapping: Path | None = typer.Option(None, "--mapping", help="How the file's columns become records."),
+    config: Path | None = typer.Option(
+        None, "--config", help="Configuration with fees and margins. Default: honour.toml in the data folder, or beside the bundle."
+    ),
+    pictures: Path | None = typer.Option(None, "--pictures", help="Folder for reliability.png and precision-recall.png."),
     json: bool = JSON,
 ) -> None:
     """Judge a bundle on later data, with no refit.
 
     Only attempts after the bundle's training range count; earlier ones warm the windows. Figures carry 95 % intervals, clustered
-    by payment.
+    by payment. Fees and margins say from which probability on a retry, and an attempt with 3-D Secure, is worth its costs.
     """
     from honour import loop  # Training libraries; serving does without them.
 
+    settings = load_settings(config or _config_of(model, data=data), data_dir=data if data.is_dir() else model.parent)
     with show.progress() as step:
-        judged = loop.evaluate(model, data=data, mapping=mapping, step=step)
+        judged, curves = loop.evaluate(model, data=data, mapping=mapping, settings=settings, step=step)
+    if pictures is not None:
+        _draw(pictures, judged, curves=curves)
     if json:
         # The figures stand at the top level, under the names of the glossary.
-        show.as_json({**msgspec.to_builtins(judged), **judged.metrics})
+        show.as_json({**msgspec.to_builtins(judged), "curves": curves, **judged.metrics})
         return
-    title = f"{judged.n} attempts from {from_us(judged.first_us):%Y-%m-%d} to {from_us(judged.last_us):%Y-%m-%d}, after the training range"
-    _metrics(title, {**judged.metrics, **{f"gain over {name}": gain for name, gain in judged.gains.items()}})
-    show.out(f"Smooth calibration error {judged.smooth_calibration_error:.4f}.")
-    columns = ["probability given", "share approved, 95 % interval", "attempts"]
-    bins = [[f"{one.p_mean:.3f}", f"{one.approval_rate:.3f} [{one.low:.3f}, {one.high:.3f}]", str(one.n)] for one in judged.reliability]
-    show.table("Reliability", columns, bins)
-    weeks = [[f"{from_us(one.from_us):%Y-%m-%d}", show.figure(one.gap), str(one.n)] for one in judged.weeks]
-    show.table("Does calibration drift?", ["week from", "mean p less approval rate", "attempts"], weeks)
-    rows = [
-        [segment.name, str(segment.n), *(show.figure(segment.metrics.get(key)) for key in ("log_loss", "calibration_error"))]
-        for segment in judged.segments
-        if segment.metrics
-    ]
-    show.table("By segment", ["segment", "attempts", "log loss", "calibration error"], rows)
-    delays = [
-        [
-            f"{one.from_h:g} h and more" if one.to_h is None else f"{one.from_h:g} to {one.to_h:g} h",
-            f"{one.p_mean:.3f}",
-            f"{one.approval_rate:.3f} [{one.low:.3f}, {one.high:.3f}]",
-            show.figure(one.gap),
-            str(one.n),
-        ]
-        for one in judged.retries
-    ]
-    if delays:
-        title = "Retries by delay since the last answer: what the retry model says, and what came of it"
-        show.table(title, ["delay", "probability given", "share approved, 95 % interval", "gap", "retries"], delays)
+    show_judgement(judged)
+    show_curves(curves, has_fees=bool(settings.routes))
     show.out(judged.verdict)
+
+
+def _config_of(model: Path, *, data: Path) -> Path | None:
+    """honour.toml of the data folder; where later data are a file, of the folder that the bundle lies in."""
+    path = (data if data.is_dir() else model.parent) / "honour.toml"
+    return path if path.exists() else None
+
+
+def _draw(folder: Path, judged: Judgement, *, curves: Sequence[PrCurve]) -> None:
+    from honour.pipeline.picture import precision_recall_picture, reliability_picture  # Drawing is slow to import.
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "reliability.png").write_bytes(reliability_picture(judged.reliability))
+    (folder / "precision-recall.png").write_bytes(precision_recall_picture(curves))
 
 
 def _metrics(title: str, metrics: dict[str, Figure]) -> None:

@@ -1,4 +1,4 @@
-"""Fitting calibrators, and choosing one by what it does to rows it was not fitted on.
+"""Fitting calibrators, and choosing one, and offsets by segment, by what they do to later rows.
 
 Every kind but Venn-Abers is a logistic regression on features of the model's log-odds whose coefficients may not be negative, so that
 no calibrator can turn a ranking over.
@@ -6,7 +6,7 @@ no calibrator can turn a ranking over.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,14 +24,19 @@ from honour.approval.calibration import (
     VennAbers,
     clip,
     expit,
+    kind_of,
     logit,
     quadratic_basis,
 )
 from honour.approval.interval import mean_figure, standard_error
 from honour.approval.metric import Figure, Floats, row_log_loss
+from honour.approval.segment import SegmentOffsets
 from honour.errors import CannotTrain
+from honour.learning.by_segment import STRENGTHS, Numbers, fit_offsets
+from honour.learning.split import Split, forward_splits
 
-N_FOLDS = 5
+N_TIMES, FIRST_SHARE = 4, 0.25
+"""Parts of time after the first quarter of the rows, each judged by what is fitted on all before it."""
 KNOTS_MAX = 200
 """Groups of calibration rows for Venn-Abers; it keeps two isotonic fits for each."""
 PRIOR_STRENGTH = 1.0
@@ -39,15 +44,24 @@ PRIOR_STRENGTH = 1.0
 
 
 class Choice(NamedTuple):
-    """The calibrator to use, fitted on all rows, and what each kind did to rows it was not fitted on.
+    """The calibrator to use and the offsets to add by segment, fitted on all rows, and what each did to rows later than its own.
 
-    losses  cross-fitted log loss of each kind
-    gain    log loss of the identity less that of the choice
+    strength  pull of the offsets to the whole; None: they add nothing, the whole is as good
+    losses    cross-fitted log loss of each kind, and of the chosen one with offsets pulled by each strength
+    gain      log loss of the identity less that of the choice
     """
 
     calibrator: Calibrator
+    offsets: SegmentOffsets
+    strength: float | None
     losses: dict[str, float]
     gain: Figure
+
+    @property
+    def name(self) -> str:
+        """Kind of the calibrator, and the pull of the offsets if there are any."""
+        kind = kind_of(self.calibrator)
+        return kind if self.strength is None else f"{kind}, {segment_choice(self.strength)}"
 
 
 def fit_calibrator(kind: str, *, p: Floats, y: Floats) -> Calibrator:
@@ -62,41 +76,75 @@ def fit_calibrator(kind: str, *, p: Floats, y: Floats) -> Calibrator:
     return _FITS[kind](clip(p), y)
 
 
-def choose_calibrator(p: Floats, *, y: Floats, payments: NDArray[np.intp], seed: int) -> Choice:
-    """The simplest kind whose cross-fitted log loss is within one standard error of the best.
+def choose_calibrator(
+    p: Floats, *, y: Floats, payments: NDArray[np.intp], at_us: NDArray[np.int64], seed: int, numbers: Numbers | None = None
+) -> Choice:
+    """The simplest kind whose cross-fitted log loss is within one standard error of the best, then likewise offsets by segment.
 
-    Folds are of whole payments. The standard error is that of the paired difference to the best kind, clustered by payment: a calibrator
-    that only seems better is not worth its freedom.
+    numbers  what makes segments of each row; absent, there are none
+
+    Cross-fitting goes forward in time: each part is judged by what was fitted on the parts before it. Folds drawn by chance put rows of the
+    same days on both sides, and choose what holds for those days only. The standard error is that of the paired difference to the best,
+    clustered by payment: a calibrator that only seems better is not worth its freedom.
     """
-    folds = _folds(payments, seed=seed)
-    losses = {kind: _cross_fitted(kind, p=p, y=y, folds=folds) for kind in KINDS}
-    means = {kind: float(loss.mean()) for kind, loss in losses.items()}
-    best = min(KINDS, key=lambda kind: means[kind])
-    chosen = best
-    for kind in KINDS:
-        behind = losses[kind] - losses[best]
-        if behind.mean() <= standard_error(behind, payments=payments):
-            chosen = kind
-            break
-    gain = mean_figure(losses["identity"] - losses[chosen], payments=payments, seed=seed)
-    return Choice(calibrator=fit_calibrator(chosen, p=p, y=y), losses=means, gain=gain)
+    splits = _forward(y, payments=payments, at_us=at_us)
+    later = np.concatenate([np.flatnonzero(split.late) for split in splits])
+    losses = {kind: _of_kind(kind, p, y=y, splits=splits) for kind in KINDS}
+    kind = _simplest(losses, order=KINDS, payments=payments[later])
+    strengths = {segment_choice(pull): pull for pull in STRENGTHS} if numbers else {}
+    for name, pull in strengths.items():
+        losses[name] = _of_offsets(kind, p, y=y, numbers=numbers or {}, strength=pull, splits=splits)
+    chosen = _simplest(losses, order=(kind, *strengths), payments=payments[later])
+    calibrator, strength = fit_calibrator(kind, p=p, y=y), strengths.get(chosen)
+    return Choice(
+        calibrator=calibrator,
+        offsets=offsets_on(calibrator, p, y=y, numbers=numbers or {}, strength=strength),
+        strength=strength,
+        losses={name: float(loss.mean()) for name, loss in losses.items()},
+        gain=mean_figure(losses["identity"] - losses[chosen], payments=payments[later], seed=seed),
+    )
 
 
-def _folds(payments: NDArray[np.intp], *, seed: int) -> NDArray[np.intp]:
-    """Fold of each row; rows of one payment are in one fold."""
-    values, place = np.unique(payments, return_inverse=True)
-    dealt: NDArray[np.intp] = np.random.default_rng(seed).permutation(len(values)) % N_FOLDS
-    return dealt[place]
+def segment_choice(strength: float) -> str:
+    """Name of what is chosen, in `Choice.losses`."""
+    return f"by segment, pulled by {strength:g}"
 
 
-def _cross_fitted(kind: str, *, p: Floats, y: Floats, folds: NDArray[np.intp]) -> Floats:
-    """Log loss of each row by a calibrator that was fitted on the other folds; (n,)."""
-    losses = np.empty(len(p))
-    for fold in range(N_FOLDS):
-        held = folds == fold
-        if held.any():
-            losses[held] = row_log_loss(fit_calibrator(kind, p=p[~held], y=y[~held]).apply(p[held]), y[held])
-    return losses
+def offsets_on(calibrator: Calibrator, p: Floats, *, y: Floats, numbers: Numbers, strength: float | None) -> SegmentOffsets:
+    """Offsets on top of `calibrator`; none without a strength."""
+    return SegmentOffsets() if strength is None else fit_offsets(calibrator.apply(p), y=y, numbers=numbers, strength=strength)
+
+
+def _forward(y: Floats, *, payments: NDArray[np.intp], at_us: NDArray[np.int64]) -> list[Split]:
+    """Parts of time, of whole payments, with both answers before them; CannotTrain without any."""
+    splits = forward_splits(payments, at_us=at_us, n_blocks=N_TIMES, first_share=FIRST_SHARE)
+    if kept := [split for split in splits if len(np.unique(y[split.early])) == 2]:
+        return kept
+    raise CannotTrain(f"{len(y)} attempts to calibrate on, with no part of time after one that has both answers. Import a longer history.")
+
+
+def _simplest(losses: dict[str, Floats], *, order: Sequence[str], payments: NDArray[np.intp]) -> str:
+    """The first of `order` whose mean loss is within one standard error of the least."""
+    best = min(order, key=lambda name: float(losses[name].mean()))
+    behind = {name: losses[name] - losses[best] for name in order}
+    return next(name for name in order if behind[name].mean() <= standard_error(behind[name], payments=payments))
+
+
+def _of_kind(kind: str, p: Floats, *, y: Floats, splits: Sequence[Split]) -> Floats:
+    """Log loss of the later rows of all splits, by a calibrator of `kind` that was fitted on the earlier ones; (n_later,)."""
+    fits = ((split, fit_calibrator(kind, p=p[split.early], y=y[split.early])) for split in splits)
+    return np.concatenate([row_log_loss(fitted.apply(p[split.late]), y[split.late]) for split, fitted in fits])
+
+
+def _of_offsets(kind: str, p: Floats, *, y: Floats, numbers: Numbers, strength: float, splits: Sequence[Split]) -> Floats:
+    """As `_of_kind`, with offsets by segment."""
+    parts = []
+    for split in splits:
+        early, late = ({name: column[rows] for name, column in numbers.items()} for rows in (split.early, split.late))
+        fitted = fit_calibrator(kind, p=p[split.early], y=y[split.early])
+        offsets = offsets_on(fitted, p[split.early], y=y[split.early], numbers=early, strength=strength)
+        parts.append(row_log_loss(offsets.moved(fitted.apply(p[split.late]), late), y[split.late]))
+    return np.concatenate(parts)
 
 
 def _fit_identity(p: Floats, y: Floats) -> Calibrator:  # noqa: ARG001 - all kinds are fitted by the same call

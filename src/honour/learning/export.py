@@ -14,6 +14,7 @@ from onnxmltools.convert.common.data_types import FloatTensorType  # type: ignor
 
 from honour.approval.calibration import Calibrator, expit
 from honour.approval.card import ParityRows
+from honour.approval.segment import SegmentOffsets
 
 OPSET = 15
 N_PARITY = 256
@@ -45,7 +46,12 @@ def to_onnx(booster: lightgbm.Booster, *, n_features: int) -> bytes:
 
 
 def parity_rows(
-    raw_of: Callable[[NDArray[np.float32]], NDArray[np.float64]], *, matrix: NDArray[np.float32], calibrator: Calibrator, seed: int
+    raw_of: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    *,
+    matrix: NDArray[np.float32],
+    calibrator: Calibrator,
+    seed: int,
+    offsets: SegmentOffsets | None = None,
 ) -> ParityRows:
     """Rows drawn from `matrix`, a third of them with values taken away, and the answers of the training library itself.
 
@@ -60,7 +66,7 @@ def parity_rows(
     return ParityRows(
         rows=tuple(tuple(None if np.isnan(value) else float(value) for value in row) for row in rows),
         raw=tuple(raw.tolist()),
-        p=tuple(calibrator.apply(expit(raw)).tolist()),
+        p=tuple((offsets or SegmentOffsets()).apply(calibrator.apply(expit(raw)), rows).tolist()),
     )
 
 

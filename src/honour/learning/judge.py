@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -14,18 +14,18 @@ from honour.approval.interval import figures, log_loss_gain, mean_figure
 from honour.approval.metric import Figure, Floats, Murphy, ReliabilityBin, murphy, reliability_table
 from honour.approval.model import ApprovalModel
 from honour.approval.retry_model import Before, RetryModel
+from honour.approval.segment import SEGMENTS, segment_names
 from honour.approval.smooth import smooth_calibration_error
 from honour.errors import BadInput
-from honour.features.catalogue import CANDIDATE_FEATURES, PAYMENT_FEATURES
+from honour.features.catalogue import CANDIDATE_FEATURES, FEATURES, PAYMENT_FEATURES
+from honour.learning.dataset import Rows
 from honour.learning.report import baseline_probabilities
 from honour.learning.retry_judge import DelayReport, RetryRow, judge_retries
+from honour.learning.split import payment_numbers
 from honour.records.event import FeatureValue, ServedFeatures
 from honour.records.payment import Payment
 from honour.records.route import CredentialForm
 
-SEGMENTS = ("route", "network", "funding", "issuer_country", "attempt_number")
-ATTEMPTS_APART = 5
-"""Attempts from this number on are one segment."""
 SEGMENT_ROWS_MIN = 50
 """A smaller segment is counted and not measured: its figures would say nothing."""
 SEGMENT_DRAWS = 200
@@ -103,7 +103,7 @@ def judge(
         raise BadInput(
             f"{early} of {len(kept)} attempts to judge on are not later than the training range; a model is not judged on its own rows"
         )
-    p = model.predict_matrix(np.concatenate([model.encoder.encode(row.served) for row in kept]))
+    p = probabilities_of(kept, model=model)
     y = np.array([row.approved for row in kept], dtype=np.float64)
     payments = np.array([row.payment.payment_id for row in kept])
     values = {name: np.array([_value(row.served, name) for row in kept], dtype=object) for name in SEGMENTS}
@@ -113,6 +113,26 @@ def judge(
     )
     retries = judge_retries(retries_of(kept), model=retry_model, seed=seed) if retry_model is not None else ()
     return msgspec.structs.replace(judged, retries=retries)
+
+
+def probabilities_of(rows: Sequence[Judged], *, model: ApprovalModel) -> Floats:
+    """What `model` says of the candidate that was sent, encoded as when it serves: (n,)."""
+    p: Floats = model.predict_matrix(np.concatenate([model.encoder.encode(row.served) for row in rows]))
+    return p
+
+
+def attempts_of(rows: Sequence[Judged]) -> Rows:
+    """The attempts as arrays: raw features, answers, payments and instants."""
+    columns = {}
+    for feature in FEATURES:
+        values = [_value(row.served, feature.name) for row in rows]
+        columns[feature.name] = np.array(values, dtype=object if feature.kind == "category" else np.float64)
+    return Rows(
+        columns=columns,
+        approved=np.array([row.approved for row in rows], dtype=np.float64),
+        payments=payment_numbers(np.array([row.payment.payment_id for row in rows], dtype=object)),
+        at_us=np.array([row.at_us for row in rows], dtype=np.int64),
+    )
 
 
 def retries_of(rows: Iterable[Judged]) -> Iterator[RetryRow]:
@@ -171,11 +191,6 @@ def _weeks(p: Floats, y: Floats, *, payments: NDArray[np.str_], at_us: NDArray[n
     return tuple(found)
 
 
-def segment_names(name: str, values: NDArray[Any]) -> NDArray[np.str_]:
-    """The segment of each row, (n,), from the raw values of the feature `name`."""
-    return np.array([_named(name, value) for value in values], dtype=np.str_)
-
-
 def _segments(
     p: Floats, y: Floats, *, payments: NDArray[np.str_], segments: Mapping[str, NDArray[np.object_]], seed: int
 ) -> Iterable[SegmentReport]:
@@ -190,15 +205,6 @@ def _segments(
                 bins = max(1, min(15, n // SEGMENT_ROWS_MIN))
                 measured = figures(p[here], y[here], payments=payments[here], seed=seed, n_draws=SEGMENT_DRAWS, n_bins=bins)
             yield SegmentReport(name=f"{name}={value}", n=n, metrics=measured)
-
-
-def _named(name: str, value: FeatureValue) -> str:
-    if value is None:
-        return "not known"
-    if name == "attempt_number":
-        number = int(float(value))
-        return f"{ATTEMPTS_APART} or more" if number >= ATTEMPTS_APART else str(number)
-    return str(value)
 
 
 def _value(served: ServedFeatures, name: str) -> FeatureValue:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from honour.approval.calibration import kind_of
 from honour.approval.card import Evidence, Training
 from honour.approval.interval import figures, log_loss_gain
 from honour.approval.metric import Floats, reliability_table
+from honour.features.encode import Encoder
+from honour.learning.by_segment import named_offsets
 from honour.learning.calibrate import Choice
 from honour.learning.dataset import Rows
 from honour.learning.search import Search
@@ -24,12 +25,13 @@ def training_card(
     holdout_days: float,
     found: Search,
     choice: Choice,
+    encoder: Encoder,
     refitted: bool,
     seed: int,
 ) -> Training:
     """The card.
 
-    early, late  rows before the held-out days and in them; `p_late` (n_late,) is what the judged model gave
+    early, late  rows before the held-out days and in them; `p_late` (n_late,) is what the judged model gave; encoder: its own
     """
     baselines = baseline_probabilities(
         late.columns["route"], approval_rate=float(early.approved.mean()), route_approval_rates=route_rates(early)
@@ -51,7 +53,7 @@ def training_card(
             for name, baseline in baselines.items()
         },
         reliability=reliability_table(p_late, late.approved),
-        calibrator=kind_of(choice.calibrator),
+        calibrator=choice.name,
         evidence=Evidence(
             kind=found.recipe.kind.name,
             configuration=found.recipe.name,
@@ -64,6 +66,7 @@ def training_card(
             blocks=found.blocks,
             freshness_gain=found.freshness_gain,
             refitted=refitted,
+            offsets=named_offsets(choice.offsets, found.later.rows.columns, encoder=encoder),
         ),
     )
 

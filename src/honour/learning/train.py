@@ -16,7 +16,8 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 from honour.approval.calibration import expit, kind_of
 from honour.approval.card import JudgedModel, TrainedModel
 from honour.features.encode import Encoder
-from honour.learning.calibrate import Choice, choose_calibrator, fit_calibrator
+from honour.learning.by_segment import segment_numbers
+from honour.learning.calibrate import Choice, choose_calibrator, fit_calibrator, offsets_on
 from honour.learning.dataset import Rows, hold_out, rows_of
 from honour.learning.export import parity_rows
 from honour.learning.fit import fit
@@ -61,10 +62,17 @@ def fit_and_calibrate(
     configurations = (*named.configurations, *([tuned_configuration(named, settings)] if settings else []))
     found = search(early, kind=named, told=told, step=step, configurations=configurations)
     later = found.later
-    step("calibrating", 0, None)
-    choice = choose_calibrator(expit(later.raw), y=later.approved, payments=later.payments, seed=seed)
     step("fitting and judging", 0, None)
     model, encoder = fit(early, recipe=found.recipe, n_steps=found.n_steps, told=told)
+    step("calibrating", 0, None)
+    choice = choose_calibrator(
+        expit(later.raw),
+        y=later.approved,
+        payments=later.payments,
+        at_us=later.rows.at_us,
+        seed=seed,
+        numbers=segment_numbers(later.rows.columns, encoder=encoder),
+    )
     return Fitted(found, choice, model, encoder, told)
 
 
@@ -96,28 +104,32 @@ def train(
 
     found, choice, model, encoder, told = fit_and_calibrate(early, kind=kind, settings=settings, seed=seed, n_threads=n_threads, step=step)
     later = found.later
-    raw_late = model.decision_function(late.encoded(encoder))
+    late_matrix = late.encoded(encoder)
+    raw_late = model.decision_function(late_matrix)
     refits = found.freshness_gain is None or found.freshness_gain.high >= 0.0
     card = training_card(
         rows,
         early=early,
         late=late,
-        p_late=choice.calibrator.apply(expit(raw_late)),
+        p_late=choice.offsets.apply(choice.calibrator.apply(expit(raw_late)), late_matrix),
         from_us=held.from_us,
         holdout_days=holdout_days,
         found=found,
         choice=choice,
+        encoder=encoder,
         refitted=refits,
         seed=seed,
     )
 
-    judged = JudgedModel(onnx=model.to_onnx(), calibrator=choice.calibrator, encoder=encoder)
+    judged = JudgedModel(onnx=model.to_onnx(), calibrator=choice.calibrator, encoder=encoder, offsets=choice.offsets)
     step("fitting on everything", 0, None)
     if refits:
         model, encoder = fit(rows, recipe=found.recipe, n_steps=found.n_steps, told=told)
     # The held-out days were later than what their log-odds come from, so that the calibrator may learn from them too.
-    p_later, y_later = expit(np.concatenate([later.raw, raw_late])), np.concatenate([later.approved, late.approved])
-    calibrator = fit_calibrator(kind_of(choice.calibrator), p=p_later, y=y_later)
+    p_later, judged_on = expit(np.concatenate([later.raw, raw_late])), Rows.joined([later.rows, late])
+    calibrator = fit_calibrator(kind_of(choice.calibrator), p=p_later, y=judged_on.approved)
+    numbers = segment_numbers(judged_on.columns, encoder=encoder)
+    offsets = offsets_on(calibrator, p_later, y=judged_on.approved, numbers=numbers, strength=choice.strength)
     step("fitting what follows a refusal", 0, None)
     retry_model = fit_retry_model(table)
     matrix = rows.encoded(encoder)
@@ -126,7 +138,8 @@ def train(
         calibrator=calibrator,
         encoder=encoder,
         retry_model=retry_model,
-        parity=parity_rows(model.decision_function, matrix=matrix, calibrator=calibrator, seed=seed),
+        offsets=offsets,
+        parity=parity_rows(model.decision_function, matrix=matrix, calibrator=calibrator, offsets=offsets, seed=seed),
         training=card,
         judged=judged,
     )

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]  # as above
 from honour.approval.calibration import Calibrator
 from honour.approval.card import JudgedModel
 from honour.approval.model import ApprovalModel
+from honour.approval.segment import SegmentOffsets
 from honour.features.batch import BatchReport
 from honour.features.encode import Encoder
 from honour.features.expectation import expected_of
@@ -31,7 +32,7 @@ from honour.stores.checking import looked_back, tallies_in
 from honour.stores.training import TrainingSet
 
 TABLE, BUNDLE = "training.parquet", "bundle"
-_JUDGED = ("judged.onnx", "judged-calibrator.json", "judged-encoder.json")
+_JUDGED = ("judged.onnx", "judged-calibrator.json", "judged-encoder.json", "judged-segments.json")
 
 
 class Work:
@@ -104,16 +105,19 @@ class Work:
 
     def keep_judged(self, judged: JudgedModel) -> None:
         """Write the model that has not seen the held-out days."""
-        contents = (judged.onnx, msgspec.json.encode(judged.calibrator), msgspec.json.encode(judged.encoder))
+        contents = (judged.onnx, *(msgspec.json.encode(part) for part in (judged.calibrator, judged.encoder, judged.offsets)))
         for name, content in zip(_JUDGED, contents, strict=True):
             self.folder.keep(name, content)
 
     def judged(self) -> ApprovalModel:
         """The model that has not seen the held-out days."""
-        onnx, calibrator, encoder = ((self.folder.path / name).read_bytes() for name in _JUDGED)
+        onnx, calibrator, encoder, offsets = ((self.folder.path / name).read_bytes() for name in _JUDGED)
         kind: Any = Calibrator
         return ApprovalModel(
-            onnx, calibrator=msgspec.json.decode(calibrator, type=kind), encoder=msgspec.json.decode(encoder, type=Encoder)
+            onnx,
+            calibrator=msgspec.json.decode(calibrator, type=kind),
+            encoder=msgspec.json.decode(encoder, type=Encoder),
+            offsets=msgspec.json.decode(offsets, type=SegmentOffsets),
         )
 
     def asked_after_us(self, *, n_max: int) -> int:

@@ -4,6 +4,7 @@
       manifest.json    what it is; SHA-256 of every other file
       model.onnx       features to probability
       calibrator.json  probability to calibrated probability
+      segments.json    offsets by segment after the calibrator (absent: none)
       encoder.json     categories to numbers
       retry.json       what follows a refusal
       parity.json      sample rows with the training library's own answers
@@ -28,15 +29,17 @@ from honour.approval.calibration import Calibrator
 from honour.approval.card import ParityRows, TrainedModel
 from honour.approval.model import ApprovalModel
 from honour.approval.retry_model import RetryModel
+from honour.approval.segment import SegmentOffsets
 from honour.errors import BundleRefused
 from honour.features.catalogue import SCHEMA_ID
 from honour.features.encode import Encoder
 from honour.release.manifest import FORMAT, PARITY_TOLERANCE, Manifest, id_of, sha256
 
-MANIFEST, MODEL, CALIBRATOR, ENCODER, RETRY, PARITY, STATE = (
+MANIFEST, MODEL, CALIBRATOR, SEGMENTS, ENCODER, RETRY, PARITY, STATE = (
     "manifest.json",
     "model.onnx",
     "calibrator.json",
+    "segments.json",
     "encoder.json",
     "retry.json",
     "parity.json",
@@ -70,6 +73,8 @@ def write_bundle(folder: Path, *, trained: TrainedModel, fallback_order: tuple[s
         RETRY: _json(trained.retry_model),
         PARITY: _json(trained.parity),
     }
+    if trained.offsets.of:
+        files[SEGMENTS] = _json(trained.offsets)
     if state is not None:
         files[STATE] = state
     manifest = Manifest(
@@ -107,7 +112,8 @@ def load_bundle(folder: Path) -> Bundle:
     if encoder.schema != manifest.schema:
         raise BundleRefused(f"{folder / ENCODER}: of feature catalogue {encoder.schema}, the manifest of {manifest.schema}. Train again.")
     calibrator: Calibrator = _decoded(folder / CALIBRATOR, files[CALIBRATOR], kind=Calibrator)
-    model = ApprovalModel(files[MODEL], calibrator=calibrator, encoder=encoder)
+    offsets: SegmentOffsets | None = _decoded(folder / SEGMENTS, files[SEGMENTS], kind=SegmentOffsets) if SEGMENTS in files else None
+    model = ApprovalModel(files[MODEL], calibrator=calibrator, encoder=encoder, offsets=offsets)
     _check_parity(folder, model, parity=_decoded(folder / PARITY, files[PARITY], kind=ParityRows), tolerance=manifest.parity_tolerance)
     retry_model: RetryModel = _decoded(folder / RETRY, files[RETRY], kind=RetryModel)
     return Bundle(bundle_id=manifest.bundle_id, manifest=manifest, model=model, retry_model=retry_model, state=files.get(STATE))

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from honour.approval.metric import Floats, auc
+from honour.approval.segment import SEGMENTS, segment_names
 from honour.features.catalogue import FEATURES
 from honour.features.quality import QualityReport
 from honour.learning.dataset import Rows
-from honour.learning.judge import SEGMENTS, segment_names
 from honour.learning.split import Mask, Split
 from honour.release.gate import DataFigures
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import asdict
@@ -44,7 +44,7 @@ def card_text(bundle: Bundle, *, judgement: Judgement, curves: Sequence[PrCurve]
         "Data": _data(bundle.manifest.training, judgement=judgement),
         "Model": _model(bundle.manifest.training),
         "Figures on later attempts": ["95 % intervals, clustered by payment.", "", *_figures(judgement)],
-        "By segment": _segments(judgement),
+        "By segment": _segments(judgement, offsets=bundle.manifest.training.evidence.offsets),
         "Precision and recall": _curves(curves),
         "Gates": _gates(gates),
         "Limits": [f"- {limit}" for limit in _LIMITS],
@@ -92,13 +92,20 @@ def _figures(judgement: Judgement) -> list[str]:
     return _table(("figure", "value"), rows)
 
 
-def _segments(judgement: Judgement) -> list[str]:
+def _segments(judgement: Judgement, *, offsets: Mapping[str, float]) -> list[str]:
+    """Offsets are those of the model that was judged."""
     rows = [
-        (one.name, str(one.n), _said(one.metrics["log_loss"]), _said(one.metrics["calibration_error"]))
+        (
+            one.name,
+            str(one.n),
+            _said(one.metrics["log_loss"]),
+            _said(one.metrics["calibration_error"]),
+            f"{offsets[one.name]:+.3f}" if one.name in offsets else "none",
+        )
         for one in judgement.segments
         if one.metrics
     ]
-    return _table(("segment", "attempts", "log loss", "calibration error"), rows)
+    return _table(("segment", "attempts", "log loss", "calibration error", "offset, log-odds"), rows)
 
 
 def _curves(curves: Sequence[PrCurve]) -> list[str]:

@@ -16,10 +16,11 @@ from honour.approval.card import Training
 from honour.approval.interval import log_loss_gain
 from honour.approval.metric import Figure, Floats
 from honour.approval.model import ApprovalModel
+from honour.approval.segment import SEGMENTS
 from honour.errors import BundleRefused
 from honour.features.catalogue import CANDIDATE_FEATURES, FEATURES, PAYMENT_FEATURES, SCHEMA_ID
 from honour.learning.dataset import Rows
-from honour.learning.judge import SEGMENTS, Judgement, judge_probabilities
+from honour.learning.judge import Judgement, judge_probabilities
 from honour.learning.report import baseline_probabilities, route_rates
 from honour.learning.served import ServedRow
 from honour.records.event import FeatureValue, ServedFeatures

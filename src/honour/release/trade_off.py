@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
-from honour.approval.calibration import expit, kind_of, logit
+from honour.approval.calibration import expit, logit
 from honour.approval.interval import figures, log_loss_gain, standard_error
 from honour.approval.metric import Figure, Floats, row_log_loss
 from honour.approval.model import ApprovalModel
@@ -124,13 +124,13 @@ def compare(
 
 def _one(name: str, fitted: Fitted, *, early: Rows, late: Rows, cpu_s: float) -> _Made:
     onnx = fitted.model.to_onnx()
-    served = ApprovalModel(onnx, calibrator=fitted.choice.calibrator, encoder=fitted.encoder)
+    served = ApprovalModel(onnx, calibrator=fitted.choice.calibrator, encoder=fitted.encoder, offsets=fitted.choice.offsets)
     recipe = fitted.found.recipe
     return _Made(
         name=name,
         settings=recipe.name,
         size=recipe.kind.size(fitted.found.n_steps),
-        calibrator=kind_of(fitted.choice.calibrator),
+        calibrator=fitted.choice.name,
         p=served.predict_matrix(late.encoded(fitted.encoder)),
         models=(served,),
         bytes=len(onnx),

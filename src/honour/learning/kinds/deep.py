@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import io
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import torch
 from torch import nn
 
-from honour.approval.calibration import logit
+from honour.approval.calibration import logit, logit_one
 from honour.learning.kinds.base import StepwiseClassifier
-from honour.learning.kinds.deep_net import Mean
+from honour.learning.kinds.deep_net import Mean, Net
 from honour.learning.kinds.port import Floats, Matrix
 
 OPSET = 17
 BATCH_MIN, BATCH_MAX = 128, 1_024
 ASKED_MAX = 8_192
 """Rows that are asked at once."""
+AVERAGED = 0.98
+"""What is asked is the mean of the weights over the last 1 / (1 - AVERAGED) steps of the optimizer (Polyak and Juditsky 1992): single ones
+swing, and with few attempts their mean probability by several hundredths.
+"""
 
 
 class DeepClassifier(StepwiseClassifier):
@@ -47,7 +52,7 @@ class DeepClassifier(StepwiseClassifier):
             )
         return sink.getvalue()
 
-    def _net(self, matrix: Matrix) -> nn.Module:
+    def _net(self, matrix: Matrix) -> Net:
         raise NotImplementedError
 
     def _begin(self, matrix: Matrix, y: Floats, weight: Floats | None) -> None:
@@ -58,8 +63,11 @@ class DeepClassifier(StepwiseClassifier):
             self.net_ = self._net(matrix).to(self._device)
             self._random = torch.random.get_rng_state()
         weights = np.ones(len(y)) if weight is None else weight
+        with torch.no_grad():  # The first passes would be spent on the level else, above all where few attempts are approved.
+            self.net_.level.add_(logit_one(float(np.average(y, weights=weights))))
+        self._learner, self._n_updates = deepcopy(self.net_), 0
         self._rows = tuple(torch.from_numpy(np.asarray(part, dtype=np.float32)).to(self._device) for part in (matrix, y, weights))
-        self._optimizer = torch.optim.AdamW(self.net_.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        self._optimizer = torch.optim.AdamW(self._learner.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
         self._batch = int(np.clip(len(y) // 64, BATCH_MIN, BATCH_MAX))
 
     def _grow(self) -> None:
@@ -67,16 +75,25 @@ class DeepClassifier(StepwiseClassifier):
         total = weight.sum()
         with torch.random.fork_rng():
             torch.random.set_rng_state(self._random)
-            self.net_.train()
+            self._learner.train()
             for rows in torch.split(torch.randperm(len(y)), self._batch):
                 self._optimizer.zero_grad()
-                said = self.net_(matrix[rows])
+                said = self._learner(matrix[rows])
                 losses = nn.functional.binary_cross_entropy_with_logits(said, y[rows].unsqueeze(1).expand_as(said), reduction="none")
                 loss = (losses.mean(dim=1) * weight[rows]).sum() * (len(y) / total) / len(rows)
                 loss.backward()  # type: ignore[no-untyped-call]  # PyTorch does not type it
                 self._optimizer.step()
+                self._average()
             self._random = torch.random.get_rng_state()
         self.net_.eval()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the weights that are asked towards those that were just learned; the first ones count for little."""
+        self._n_updates += 1
+        share = max(1.0 - AVERAGED, 1.0 / self._n_updates)
+        for mean, learned in zip(self.net_.parameters(), self._learner.parameters(), strict=True):
+            mean.lerp_(learned, share)
 
     def _raw(self, matrix: Matrix) -> Floats:
         net, device = Mean(self.net_).eval(), next(self.net_.parameters()).device
@@ -85,5 +102,5 @@ class DeepClassifier(StepwiseClassifier):
         return logit(torch.cat(said)[:, 0].numpy().astype(np.float64))
 
     def _finish(self) -> None:
-        del self._rows, self._optimizer, self._random
+        del self._rows, self._optimizer, self._random, self._learner
         self.net_ = self.net_.cpu()

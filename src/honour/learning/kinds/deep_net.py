@@ -75,7 +75,16 @@ class Columns(nn.Module):
         return found.flatten(1)
 
 
-class TabM(nn.Module):
+class Net(nn.Module):
+    """(n, n_features) to log-odds; `level` is the bias of the last layer, which begins at the log-odds of the rows fitted."""
+
+    @property
+    def level(self) -> Tensor:
+        """Added to what all else says."""
+        raise NotImplementedError
+
+
+class TabM(Net):
     """Many small networks in one, that share most weights; P is the mean of what they say, (n, k) log-odds."""
 
     def __init__(self, bins: Bins, *, members: int, width: int, depth: int, dropout: float, category_width: int) -> None:
@@ -90,6 +99,12 @@ class TabM(nn.Module):
         self.blocks = nn.Sequential(*layers)
         self.head = LinearEnsemble(width, 1, k=members)
 
+    @property
+    def level(self) -> Tensor:
+        """(members, 1)."""
+        bias: Tensor = self.head.bias
+        return bias
+
     def forward(self, x: Tensor) -> Tensor:
         """(n, k) log-odds, one for each member."""
         columns = self.columns(x)
@@ -97,7 +112,7 @@ class TabM(nn.Module):
         return said.squeeze(2)
 
 
-class OverAnswers(nn.Module):
+class OverAnswers(Net):
     """A recurrent network over the last answers, oldest first, whose end joins the other columns; (n, 1) log-odds."""
 
     def __init__(self, rest: Bins, steps: Sequence[Bins], *, width: int, memory: int, dropout: float, category_width: int) -> None:
@@ -115,8 +130,13 @@ class OverAnswers(nn.Module):
             nn.Linear(width, width),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(width, 1),
         )
+        self.head = nn.Linear(width, 1)
+
+    @property
+    def level(self) -> Tensor:
+        """(1,)."""
+        return self.head.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 1) log-odds."""
@@ -125,7 +145,7 @@ class OverAnswers(nn.Module):
             each = [torch.relu(inner(step(x))) for step, inner in zip(self.steps, self.inner, strict=True)]
             answers, _ = self.recurrent(torch.stack(each[::-1], dim=1))
             parts.append(answers[:, -1, :])
-        said: Tensor = self.blocks(torch.cat(parts, dim=1))
+        said: Tensor = self.head(self.blocks(torch.cat(parts, dim=1)))
         return said
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from torch import nn
 
 from honour.learning.kinds.bins import Bins, fit_bins
 from honour.learning.kinds.deep import DeepClassifier
-from honour.learning.kinds.deep_net import OverAnswers
+from honour.learning.kinds.deep_net import Net, OverAnswers
 from honour.learning.kinds.port import Configuration, Kind, Matrix, Range, Told
 
 
@@ -43,7 +42,7 @@ class SequenceModel(DeepClassifier):
         self.seed = seed
         self.n_threads = n_threads
 
-    def _net(self, matrix: Matrix) -> nn.Module:
+    def _net(self, matrix: Matrix) -> Net:
         bins = fit_bins(matrix, categories=self.categories, n_edges=self.n_edges)
         steps = [_only(bins, places) for places in self.sequence]
         within = {place for places in self.sequence for place in places}

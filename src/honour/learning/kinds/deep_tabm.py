@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from honour.learning.kinds.bins import fit_bins
 from honour.learning.kinds.deep import DeepClassifier
-from honour.learning.kinds.deep_net import TabM
+from honour.learning.kinds.deep_net import Net, TabM
 from honour.learning.kinds.port import Configuration, Kind, Matrix, Range, Told
 
 
@@ -42,7 +40,7 @@ class TabMModel(DeepClassifier):
         self.seed = seed
         self.n_threads = n_threads
 
-    def _net(self, matrix: Matrix) -> nn.Module:
+    def _net(self, matrix: Matrix) -> Net:
         bins = fit_bins(matrix, categories=self.categories, n_edges=self.n_edges)
         return TabM(
             bins, members=self.members, width=self.width, depth=self.depth, dropout=self.dropout, category_width=self.category_width
