@@ -89,9 +89,9 @@ class DeepClassifier(StepwiseClassifier):
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the weights that are asked towards those that were just learned; the first ones count for little."""
+        """Move the weights that are asked towards those that were just learned: at once in the beginning, when these still go far."""
         self._n_updates += 1
-        share = max(1.0 - AVERAGED, 1.0 / self._n_updates)
+        share = max(1.0 - AVERAGED, 9.0 / (9.0 + self._n_updates))
         for mean, learned in zip(self.net_.parameters(), self._learner.parameters(), strict=True):
             mean.lerp_(learned, share)
 
