@@ -5,8 +5,8 @@ Attempts of one payment are answered alike, so that they are drawn together (clu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,18 @@ from honour.approval.metric import (
     Figure,
     Floats,
     Weights,
-    auc,
+    auc_of,
     binned_gaps,
-    brier,
     equal_mass_bins,
     log_loss,
-    pr_auc,
+    mass_by_rank,
+    pr_auc_of,
+    ranks,
     row_log_loss,
 )
 
 N_DRAWS = 500
 _TAILS = (2.5, 97.5)
-_Measure = Callable[[Weights], float | None]
 
 
 def figures(
@@ -38,22 +38,16 @@ def figures(
     payments : (n,) payment of each row
     seed     of the draws: same rows and seed, same intervals
     """
+    log_loss(p, y)  # Refuses what no measure can be taken of.
+    rows = _Rows(row_log_loss(p, y), np.square(p - y), ranks(p), y)
+    values = _measured(rows, weight=None)
     bins = equal_mass_bins(p, n_bins=n_bins)
     gaps = binned_gaps(p, y, bins=bins)
-    measures: dict[str, _Measure] = {
-        "log_loss": lambda weight: log_loss(p, y, weight=weight),
-        "brier": lambda weight: brier(p, y, weight=weight),
-        "auc": lambda weight: auc(p, y, weight=weight),
-        "pr_auc": lambda weight: pr_auc(p, y, weight=weight),
-    }
-    values = {name: value for name, measure in measures.items() if (value := measure(None)) is not None}
     drawn: dict[str, list[float]] = {name: [] for name in values}
     drawn_gaps: list[Floats] = []
     for weight in _draws(payments, seed=seed, n_draws=n_draws):
-        for name in values:
-            value = measures[name](weight)
-            if value is not None:
-                drawn[name].append(value)
+        for name, value in _measured(rows, weight=weight).items():
+            drawn[name].append(value)
         drawn_gaps.append(binned_gaps(p, y, bins=bins, weight=weight))
     found = {name: _figure(value, drawn[name], n=len(p)) for name, value in values.items()}
     return found | {"calibration_error": _calibration_figure(gaps, np.array(drawn_gaps), n=len(p))}
@@ -83,6 +77,27 @@ def log_loss_gain(
     A gain is shown only when `low` is above 0.
     """
     return mean_figure(row_log_loss(baseline, y) - row_log_loss(p, y), payments=payments, seed=seed, n_draws=n_draws)
+
+
+class _Rows(NamedTuple):
+    """What does not change from draw to draw, (n,) each: losses, squared distances, ranks of p, answers."""
+
+    losses: Floats
+    squares: Floats
+    rank: NDArray[np.intp]
+    y: Floats
+
+
+def _measured(rows: _Rows, *, weight: Weights) -> dict[str, float]:
+    """The measures of rows that count `weight` times; one that cannot be said is left out."""
+    mass = mass_by_rank(rows.rank, rows.y, weight=weight)
+    values = {
+        "log_loss": float(np.average(rows.losses, weights=weight)),
+        "brier": float(np.average(rows.squares, weights=weight)),
+        "auc": auc_of(mass),
+        "pr_auc": pr_auc_of(mass),
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _draws(payments: Sequence[Any] | NDArray[Any], *, seed: int, n_draws: int) -> Any:

@@ -7,6 +7,7 @@ bootstrap draws rows by weighting them.
 from __future__ import annotations
 
 from math import sqrt
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -94,7 +95,39 @@ def auc(p: Floats, y: Floats, *, weight: Weights = None) -> float | None:
     0.75
     """
     _check(p, y)
-    positive, negative = _mass_by_value(p, y, weight)
+    return auc_of(mass_by_rank(ranks(p), y, weight=weight))
+
+
+def pr_auc(p: Floats, y: Floats, *, weight: Weights = None) -> float | None:
+    """Average precision: precision at each distinct p, weighted by the recall it adds; None without an approval."""
+    _check(p, y)
+    return pr_auc_of(mass_by_rank(ranks(p), y, weight=weight))
+
+
+class Mass(NamedTuple):
+    """Weight of approved and of other rows at each distinct p, ascending; (n_distinct,) each."""
+
+    positive: Floats
+    negative: Floats
+
+
+def ranks(p: Floats) -> NDArray[np.intp]:
+    """Place of each row's p among the distinct ones, ascending: (n,). Found once for many draws of the same rows."""
+    return np.unique(p, return_inverse=True)[1]
+
+
+def mass_by_rank(rank: NDArray[np.intp], y: Floats, *, weight: Weights = None) -> Mass:
+    """Weight of approved and of other rows by the rank of their p."""
+    mass = np.ones(len(y)) if weight is None else np.asarray(weight, dtype=np.float64)
+    n = int(rank.max()) + 1
+    positive: Floats = np.bincount(rank, weights=mass * y, minlength=n).astype(np.float64)
+    both: Floats = np.bincount(rank, weights=mass, minlength=n).astype(np.float64)
+    return Mass(positive, both - positive)
+
+
+def auc_of(mass: Mass) -> float | None:
+    """As `auc`."""
+    positive, negative = mass
     n_pairs = positive.sum() * negative.sum()
     if n_pairs == 0:
         return None
@@ -102,10 +135,9 @@ def auc(p: Floats, y: Floats, *, weight: Weights = None) -> float | None:
     return float((positive * (below + 0.5 * negative)).sum() / n_pairs)
 
 
-def pr_auc(p: Floats, y: Floats, *, weight: Weights = None) -> float | None:
-    """Average precision: precision at each distinct p, weighted by the recall it adds; None without an approval."""
-    _check(p, y)
-    positive, negative = _mass_by_value(p, y, weight)
+def pr_auc_of(mass: Mass) -> float | None:
+    """As `pr_auc`."""
+    positive, negative = mass
     if positive.sum() == 0:
         return None
     hits = np.cumsum(positive[::-1])
@@ -182,15 +214,6 @@ def wilson(rate: float, *, n: int) -> tuple[float, float]:
     middle = (rate + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z * sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
     return middle - half, middle + half
-
-
-def _mass_by_value(p: Floats, y: Floats, weight: Weights) -> tuple[Floats, Floats]:
-    """Weight of approved and of other rows at each distinct p, ascending."""
-    mass = np.ones(len(p)) if weight is None else np.asarray(weight, dtype=np.float64)
-    values, place = np.unique(p, return_inverse=True)
-    positive: Floats = np.bincount(place, weights=mass * y, minlength=len(values)).astype(np.float64)
-    both: Floats = np.bincount(place, weights=mass, minlength=len(values)).astype(np.float64)
-    return positive, both - positive
 
 
 def _check(p: Floats, y: Floats) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from honour.approval.card import Training
 from honour.approval.interval import figures, log_loss_gain, mean_figure
-from honour.approval.metric import Figure, Floats, Murphy, ReliabilityBin, murphy, reliability_table
+from honour.approval.metric import Figure, Floats, Murphy, ReliabilityBin, murphy, reliability_table, row_log_loss
 from honour.approval.model import ApprovalModel
 from honour.approval.retry_model import Before, RetryModel
 from honour.approval.segment import SEGMENTS, segment_names
@@ -105,7 +105,7 @@ def judge(
         )
     p = probabilities_of(kept, model=model)
     y = np.array([row.approved for row in kept], dtype=np.float64)
-    payments = np.array([row.payment.payment_id for row in kept])
+    payments = payment_numbers(np.array([row.payment.payment_id for row in kept], dtype=object))
     values = {name: np.array([_value(row.served, name) for row in kept], dtype=object) for name in SEGMENTS}
     at_us = [row.at_us for row in kept]
     judged = judge_probabilities(
@@ -151,7 +151,7 @@ def judge_probabilities(
     p: Floats,
     y: Floats,
     *,
-    payments: NDArray[np.str_],
+    payments: NDArray[np.intp],
     segments: Mapping[str, NDArray[np.object_]],
     training: Training,
     at_us: NDArray[np.int64],
@@ -173,7 +173,7 @@ def judge_probabilities(
         smooth_calibration_error=smooth_calibration_error(p, y),
         weeks=_weeks(p, y, payments=payments, at_us=at_us, seed=seed),
         reliability=reliability_table(p, y),
-        baselines={name: figures(baseline, y, payments=payments, seed=seed)["log_loss"] for name, baseline in baselines.items()},
+        baselines={name: mean_figure(row_log_loss(baseline, y), payments=payments, seed=seed) for name, baseline in baselines.items()},
         gains=gains,
         nothing_to_gain=nothing,
         verdict=_verdict(gains["base_rate"], metrics=metrics, nothing=nothing),
@@ -181,7 +181,7 @@ def judge_probabilities(
     )
 
 
-def _weeks(p: Floats, y: Floats, *, payments: NDArray[np.str_], at_us: NDArray[np.int64], seed: int) -> tuple[WeekReport, ...]:
+def _weeks(p: Floats, y: Floats, *, payments: NDArray[np.intp], at_us: NDArray[np.int64], seed: int) -> tuple[WeekReport, ...]:
     week = (at_us - at_us.min()) // WEEK_US
     found = []
     for number in np.unique(week):
@@ -192,7 +192,7 @@ def _weeks(p: Floats, y: Floats, *, payments: NDArray[np.str_], at_us: NDArray[n
 
 
 def _segments(
-    p: Floats, y: Floats, *, payments: NDArray[np.str_], segments: Mapping[str, NDArray[np.object_]], seed: int
+    p: Floats, y: Floats, *, payments: NDArray[np.intp], segments: Mapping[str, NDArray[np.object_]], seed: int
 ) -> Iterable[SegmentReport]:
     for name, values in segments.items():
         named = segment_names(name, values)

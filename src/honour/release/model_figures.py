@@ -90,7 +90,7 @@ def judgement_of(sides: Judged, *, training: Training) -> Judgement:
     return judge_probabilities(
         probabilities(sides.judged, late),
         late.approved,
-        payments=late.payments.astype(np.str_),
+        payments=late.payments,
         segments={name: late.columns[name] for name in SEGMENTS},
         training=training,
         at_us=late.at_us,
