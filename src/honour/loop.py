@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import tomli_w
@@ -21,14 +21,13 @@ from honour.evaluation.replay import replay as replay_policies
 from honour.features.batch import BatchReport
 from honour.features.expectation import refusing
 from honour.features.quality import QualityReport, quality_text
-from honour.learning.judge import Judged, Judgement, attempts_of, judge, probabilities_of
 from honour.learning.served import served_rows
 from honour.outcomes.state import State
 from honour.records.event import AttemptReported, Event, LoggedEvent, key_of
 from honour.records.instant import from_us, to_us
 from honour.records.route import Merchant, Route
 from honour.records.settings import DataSettings, Settings
-from honour.release.bundle import Bundle, load_bundle, write_bundle
+from honour.release.bundle import load_bundle, write_bundle
 from honour.stores.checking import Reports, check_import, checking, expected_in, utc_now
 from honour.stores.fetched import fetched, named
 from honour.stores.opening import data_of, open_log
@@ -38,7 +37,6 @@ from honour.stores.tabular import read_attempts
 
 if TYPE_CHECKING:
     from honour.features.dialect import Engine
-    from honour.release.operating import PrCurve
     from honour.stores.landing import Landed
     from honour.stores.training import TrainingSet
 
@@ -260,34 +258,6 @@ def train(
     )
 
 
-class Evaluated(NamedTuple):
-    """How a bundle does on later attempts, and its curves of precision and recall on them."""
-
-    judgement: Judgement
-    curves: tuple[PrCurve, ...]
-
-
-def evaluate(model: Path, *, data: Path, mapping: Path | None, settings: Settings, step: Step) -> Evaluated:
-    """Judge a bundle on attempts after its training range, with no refit. Fees and margins of `settings` say where the policy stands."""
-    from honour.release.operating import pr_curves
-
-    bundle = load_bundle(model)
-    after_us = bundle.manifest.training.until_us
-    if data.is_dir():
-        events, state = _all_events(data), State()
-    elif mapping is None:
-        raise BadInput(f"{data} is a file: say with --mapping how its columns become records, or give a data folder.")
-    else:
-        pairs = [pair for pair in read_attempts([data], mapping, step=step).events if pair[1] > after_us]
-        events, state = _as_logged(pairs), _warm(bundle)
-    step("judging", 0, None)
-    rows = served_rows(events, state=state, after_us=after_us)
-    judged = [Judged(row.served_sent, row.payment, row.at_us, row.approved) for row in rows]
-    judgement = judge(judged, model=bundle.model, training=bundle.manifest.training, retry_model=bundle.retry_model)
-    curves = pr_curves(probabilities_of(judged, model=bundle.model), attempts_of(judged), settings=settings)
-    return Evaluated(judgement, curves)
-
-
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """Policies side by side; `fees` holds greatest_value at each multiple of one route's fees."""
 
@@ -323,7 +293,7 @@ def replay(
         raise BadInput(f"--fee-route: no route {fee_route!r}; allowed: {', '.join(route.id for route in routes)}.")
     step("computing features", 0, None)
     asked = served_rows(
-        _all_events(data_dir),
+        all_events(data_dir),
         state=State(),
         after_us=bundle.manifest.training.until_us,
         candidates_of=same_form(routes),
@@ -350,21 +320,10 @@ def replay(
     )
 
 
-def _all_events(data_dir: Path) -> list[LoggedEvent]:
+def all_events(data_dir: Path) -> list[LoggedEvent]:
+    """Every event of the log of a data folder, in order."""
     with DataDir(data_dir).log() as log:
         return list(log.read())
-
-
-def _as_logged(pairs: Iterable[tuple[Event, int]]) -> list[LoggedEvent]:
-    return [LoggedEvent(seq=at, arrived_us=arrived_us, event=event) for at, (event, arrived_us) in enumerate(pairs, start=1)]
-
-
-def _warm(bundle: Bundle) -> State:
-    """A state whose feature windows are as they were at the end of training."""
-    state = State()
-    if bundle.state is not None:
-        state.features.load(bundle.state)
-    return state
 
 
 def _within(event: Event, arrived_us: int, *, since: datetime | None, until: datetime | None) -> bool:

@@ -79,11 +79,11 @@ def evaluate(
     Only attempts after the bundle's training range count; earlier ones warm the windows. Figures carry 95 % intervals, clustered
     by payment. Fees and margins say from which probability on a retry, and an attempt with 3-D Secure, is worth its costs.
     """
-    from honour import loop  # Training libraries; serving does without them.
+    from honour.pipeline.evaluating import evaluate as evaluate_bundle  # Training libraries; serving does without them.
 
     settings = load_settings(config or _config_of(model, data=data), data_dir=data if data.is_dir() else model.parent)
     with show.progress() as step:
-        judged, curves = loop.evaluate(model, data=data, mapping=mapping, settings=settings, step=step)
+        judged, curves = evaluate_bundle(model, data=data, mapping=mapping, settings=settings, step=step)
     if pictures is not None:
         _draw(pictures, judged, curves=curves)
     if json:
