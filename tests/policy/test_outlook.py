@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from honour.approval.retry_model import AdditiveLogit, RetryModel
 from honour.networks.codes import rows_by_key
 from honour.networks.retry_limit import Allowed
 from honour.policy.decide import Decided, decide
 from honour.policy.eligible import consider
-from honour.policy.outlook import History, Predicted
+from honour.policy.outlook import Asked, History, Predicted, outlook
+from honour.policy.value import cost_of, expected_values_minor
 from honour.records.instant import to_us
 from honour.records.payment import Card, Initiator, Payment
 from honour.records.route import Candidate, Merchant, Route, RouteCost
@@ -73,6 +76,45 @@ def test_the_form_that_leaves_a_second_chance_wins_over_a_slightly_likelier_one(
     first = with_what_follows.ranking[0]
     assert first.p_recovered == pytest.approx(0.5)
     assert first.expected_value_minor == pytest.approx(0.80 * 200 + 0.20 * 0.5 * 200)
+
+
+COSTS = st.builds(
+    RouteCost,
+    attempt_minor=st.floats(0, 50),
+    approval_minor=st.floats(0, 50),
+    approval_bps=st.floats(0, 400),
+    decline_minor=st.floats(0, 50),
+    cross_border_bps=st.sampled_from([0.0, 80.0]),
+)
+
+
+@given(st.lists(st.tuples(COSTS, st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5), st.booleans(), st.integers(1, 10**9))
+def test_a_value_is_that_of_the_attempt_and_of_what_may_follow_to_the_last_bit(
+    known: list[tuple[RouteCost, float, float]], is_corrected: bool, amount_minor: int
+) -> None:
+    routes = tuple(Route(id=f"acq_{at}", country="DE" if at % 2 else "BR", cost=cost) for at, (cost, _, _) in enumerate(known))
+    payment = Payment(payment_id="pay_1", merchant_id="mer_1", amount_minor=amount_minor, currency="EUR", card=CARD)
+    terms, p_approve, p_model = Merchant(margin_bps=2_000), [p for _, p, _ in known], [p for _, _, p in known]
+    considered = consider(payment, routes=routes, requested=None, allowed=Allowed(), at_us=AT_US)
+    asked = Asked(payment, considered, terms, Allowed(), History(), AT_US)
+    predicted = Predicted(np.array(p_approve), np.array(p_model) if is_corrected else None, np.array(p_model) if is_corrected else None)
+    seen = outlook(asked, predicted, planned=None, model=OPEN_DOOR)
+    costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in considered]
+    worths = [amount_minor * (2_000 - cost.approval_bps) / 10_000 - cost.approval_minor for cost in costs]
+    next_minor = max(0.0, *(worth - cost.attempt_minor for worth, cost in zip(worths, costs, strict=True)))
+    follows = [p * next_minor for p in seen.p_recovered or ()]
+    alone = expected_values_minor(p_approve, amount_minor=amount_minor, terms=terms, costs=costs)
+    by_model = expected_values_minor(p_model, amount_minor=amount_minor, terms=terms, costs=costs)
+    assert (seen.p_approve, seen.alone) == (p_approve, alone)
+    assert seen.values == [one + (1.0 - p) * then for one, p, then in zip(alone, p_approve, follows, strict=True)]
+    if is_corrected:
+        assert (seen.p_model, seen.by_model) == (
+            p_model,
+            [one + (1.0 - p) * then for one, p, then in zip(by_model, p_model, follows, strict=True)],
+        )
+        assert seen.spread == [p * abs(worth - then) for p, worth, then in zip(p_model, worths, follows, strict=True)]
+    else:
+        assert (seen.p_model, seen.by_model, seen.spread) == (None, None, None)
 
 
 def test_the_last_attempt_that_a_network_allows_has_nothing_after_it() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
+
+from honour.approval.compiled import compiled
 
 SHARES = np.array((1.0, 0.8, 0.5, 0.02, 0.02))
 """Share of what would be approved that still is: up, weak, half, refusing, silent."""
@@ -20,13 +20,6 @@ STRAY = 0.01
 """Share of answers that are missing while all is well."""
 SURE = 0.85
 """Refusals tell of trouble as if the model were never surer of an approval than this: what it is wrong about comes in clusters too."""
-
-
-def _compile(function: Callable[..., None]) -> Any:
-    try:
-        return numba.njit(function, nogil=True, cache=True, error_model="numpy")
-    except RuntimeError:  # No folder may be written to: compiled anew at each start.
-        return numba.njit(function, nogil=True, error_model="numpy")
 
 
 def _weigh(belief: Any, kind: Any, up: Any, passes: Any, silent: Any, seen: Any) -> None:
@@ -55,7 +48,7 @@ def _weigh(belief: Any, kind: Any, up: Any, passes: Any, silent: Any, seen: Any)
     silent[kind] = belief[last]
 
 
-_weighed = _compile(_weigh)
+_weighed = compiled(_weigh)
 
 
 def _correct(
@@ -133,5 +126,5 @@ def _update(
         drift[row, 1] -= gain * drift[row, 1] * weight
 
 
-correct = _compile(_correct)
-update = _compile(_update)
+correct = compiled(_correct)
+update = compiled(_update)

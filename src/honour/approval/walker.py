@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from honour.approval.compiled import compiled
 from honour.approval.onnx_trees import Trees
 
 
@@ -31,12 +32,7 @@ class Walker:
 
 @cache
 def _compiled() -> Any:
-    import numba  # Half a second, which only those pay who decide.
-
-    try:
-        return numba.njit(_walk, nogil=True, cache=True, error_model="numpy")
-    except RuntimeError:  # No folder may be written to: compiled anew at each start.
-        return numba.njit(_walk, nogil=True, error_model="numpy")
+    return compiled(_walk)
 
 
 def _walk(nodes: Any, starts: Any, matrix: Any, scores: Any, is_logit: Any) -> None:

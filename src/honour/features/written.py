@@ -68,9 +68,11 @@ def source(catalogue: Catalogue) -> str:
     lines += (f"        {line}" for line in _body(catalogue.payment, tables, place, seen=set()))
     asked = {table_key(feature) for feature in catalogue.payment if is_folded(feature)}
     lines += (f"        within{at} = get{at}({_key(table.of_payment)}, nothing).get" for at, table in enumerate(tables) if table.is_nested)
+    lines += (f"        {_before(name)} = nothing" for name in CANDIDATE_COLUMNS)
     lines += ["        served = []", f"        for {_list(_column(name) for name in CANDIDATE_COLUMNS)} in candidates:"]
     of_payment = {table.key for table in tables if not table.of_candidate}
-    lines += (f"            {line}" for line in _body(catalogue.candidate, tables, place, seen=of_payment & asked))
+    lines += (f"            {line}" for line in _of_candidates(catalogue, tables, place, seen=of_payment & asked))
+    lines += (f"            {_before(name)} = {_column(name)}" for name in CANDIDATE_COLUMNS)
     split = len(catalogue.payment)
     lines += [
         f"            served.append(({_list(f'v{at}' for at in range(split, len(place)))}))",
@@ -80,8 +82,32 @@ def source(catalogue: Catalogue) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _of_candidates(catalogue: Catalogue, tables: Sequence[Group], place: dict[str, int], *, seen: set[TableKey]) -> Iterator[str]:
+    """Lines for the features of a candidate: those that follow from the same of its columns together, left out while these stay as they
+    were of the candidate before. What a feature shrinks to follows from no more columns, so that it stands before."""
+    blocks: dict[tuple[str, ...], list[Feature]] = {}
+    for feature in catalogue.candidate:
+        blocks.setdefault(_follows_from(feature, catalogue), []).append(feature)
+    for columns in sorted(blocks, key=len):
+        yield f"if {' or '.join(f'{_column(name)} != {_before(name)}' for name in columns) or 'not served'}:"
+        yield from (f"    {line}" for line in _body(blocks[columns], tables, place, seen=seen))
+
+
+def _follows_from(feature: Feature, catalogue: Catalogue) -> tuple[str, ...]:
+    """The columns of a candidate that decide the value of a feature for one payment."""
+    if isinstance(feature, ContextFeature | AttributeFeature):
+        read = {feature.name}
+    elif isinstance(feature, LocalTimeFeature):
+        read = set()
+    else:
+        read = {*feature.entity, *(("route",) if isinstance(feature, LastFeature) and feature.column == "same_route" else ())}
+        parent = getattr(feature, "shrink_to", None)
+        read.update(*(_follows_from(one, catalogue) for one in catalogue.features if one.name == parent))
+    return tuple(name for name in CANDIDATE_COLUMNS if name in read)
+
+
 def _body(features: Sequence[Feature], tables: Sequence[Group], place: dict[str, int], *, seen: set[TableKey]) -> Iterator[str]:
-    """A line for each feature, after the look at its entity unless that is in `seen`."""
+    """A line for each feature, after the look at its entity unless that is in `seen`, to which it is added."""
     for feature in features:
         at = place[feature.name]
         if isinstance(feature, ContextFeature | AttributeFeature):
@@ -93,7 +119,7 @@ def _body(features: Sequence[Feature], tables: Sequence[Group], place: dict[str,
             key = table_key(feature)
             number = next(n for n, table in enumerate(tables) if table.key == key)
             if key not in seen:
-                seen = {*seen, key}
+                seen.add(key)
                 yield from _look(tables, number, asked=seen)
             yield f"v{at} = {_value(feature, tables[number], number, place)}"
 
@@ -177,6 +203,11 @@ def _key(entity: Sequence[str]) -> str:
 
 def _column(name: str) -> str:
     return f"c_{name}"
+
+
+def _before(name: str) -> str:
+    """The column of the candidate before."""
+    return f"b_{name}"
 
 
 def _list(names: Iterator[str] | Sequence[str]) -> str:

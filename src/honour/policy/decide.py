@@ -62,7 +62,7 @@ def decide(
     newer data of the card, nothing eligible, nothing worth its cost. A payment of the merchant's waits, where that is worth more or the
     network or the quiet hours ask for it; with a shopper at hand it does not.
     """
-    asked = Asked(payment, tuple(considered), terms, allowed, history, at_us)
+    asked = Asked(payment, considered, terms, allowed, history, at_us)
     stop = _stop(payment, considered=considered, terms=terms, allowed=allowed, history=history, at_us=at_us)
     if stop is not None:
         return Decided("stop", None, stop, _all_unranked(considered))

@@ -22,13 +22,17 @@ Reasons in order of precedence; a candidate that is not eligible lists all that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from honour.networks.exemption import may_claim
 from honour.networks.retry_limit import Allowed
 from honour.networks.step_up import asks_for_authentication
+from honour.policy.value import cost_of
 from honour.records.instant import from_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate, CredentialForm, Route
@@ -51,6 +55,37 @@ class Considered(NamedTuple):
         return not self.reasons
 
 
+class Candidates(tuple[Considered, ...]):
+    """Every candidate, in the order of the settings; payments alike in kind share one, with what follows from it."""
+
+    @cached_property
+    def eligible(self) -> tuple[Considered, ...]:
+        """Those that may be attempted."""
+        return tuple(one for one in self if one.eligible)
+
+    @cached_property
+    def attempts(self) -> tuple[Candidate, ...]:
+        """What would be sent of those."""
+        return tuple(one.candidate for one in self.eligible)
+
+    def costs(self, payment: Payment) -> NDArray[np.float64]:
+        """What an attempt of each eligible one costs: (n, 4), columns as in `kernel`. The card's country says what crosses a border."""
+        key = payment.card.issuer_country if self._may_cross else None
+        if (known := self._costs.get(key)) is None:
+            costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in self.eligible]
+            rows = [(cost.attempt_minor, cost.approval_minor, cost.approval_bps, cost.decline_minor) for cost in costs]
+            known = self._costs[key] = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
+        return known
+
+    @cached_property
+    def _may_cross(self) -> bool:
+        return any(one.route.cost.cross_border_bps > 0.0 for one in self.eligible)
+
+    @cached_property
+    def _costs(self) -> dict[str | None, NDArray[np.float64]]:
+        return {}
+
+
 def consider(
     payment: Payment,
     *,
@@ -60,7 +95,7 @@ def consider(
     at_us: int,
     last_code: str | None = None,
     refused: bool = False,
-) -> tuple[Considered, ...]:
+) -> Candidates:
     """Every candidate of every route, in the order of the settings, with what speaks against it.
 
     Each route gives one candidate for each authentication it supports, with the best credential form it can send of those the
@@ -83,7 +118,7 @@ def consider(
             if not may_claim(authentication, payment=payment, tra_fraud_bps=route.tra_fraud_bps):
                 reasons = (*reasons, "exemption_not_allowed")
             considered.append(Considered(candidate, route, reasons))
-    return _authenticating(payment, considered) if asked else tuple(considered)
+    return Candidates(_authenticating(payment, considered) if asked else considered)
 
 
 class Eligibility:
@@ -94,7 +129,7 @@ class Eligibility:
         self._by_merchant = any(route.merchants for route in routes)
         claims = {(form, route.tra_fraud_bps) for route in routes for form in route.authentications if form.startswith("exemption")}
         self._claims = sorted(claims, key=repr)
-        self._known: dict[tuple[object, ...], tuple[Considered, ...]] = {}
+        self._known: dict[tuple[object, ...], Candidates] = {}
 
     def of(
         self,
@@ -105,7 +140,7 @@ class Eligibility:
         at_us: int,
         last_code: str | None = None,
         refused: bool = False,
-    ) -> tuple[Considered, ...]:
+    ) -> Candidates:
         """What `consider` says."""
         if requested is not None or refused or last_code is not None or allowed.blocked or allowed.never or allowed.declined:
             return consider(

@@ -12,12 +12,11 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
+from typing import Any
 
-_PRECISION = 1e-12
-_STEPS_MAX = 100
-_WEIGHT_MAX = 10.0
+import numpy as np
 
 
 def propensities(
@@ -32,18 +31,11 @@ def propensities(
     >>> propensities([10.0, 4.0, 7.0], budget_minor=0.0)
     [1.0, 0.0, 0.0]
     """
-    highest, n = max(values), len(values)
-    best = values.index(highest)
-    chosen = [0.0] * n
-    if budget_minor > 0.0 and n > 1:
-        gaps = [highest - value for value in values]
-        weights, even_minor = _weights(spread, n=n), sum(gaps) / n
-        even = min(uniform_share, 0.5 * budget_minor / even_minor) if even_minor > 0.0 else uniform_share
-        gamma = _gamma(gaps, weights, n=n, budget_minor=(budget_minor - even * even_minor) / (1.0 - even))
-        chosen = [even / n + (1.0 - even) / (n + gamma * gap / weight) for gap, weight in zip(gaps, weights, strict=True)]
-        chosen[best] = 0.0
-    chosen[best] = 1.0 - sum(chosen)
-    return chosen
+    chosen = np.empty(len(values))
+    known = _NOTHING if spread is None else np.array(spread, dtype=np.float64)
+    _kernel().explored(np.array(values, dtype=np.float64), known, float(budget_minor), float(uniform_share), chosen)
+    told: list[float] = chosen.tolist()
+    return told
 
 
 def draw_for(salt: str, payment_id: str, attempt_number: int) -> float:
@@ -64,35 +56,11 @@ def pick(probabilities: Sequence[float], *, draw: float) -> int:
     return at if at < len(reached) else max(place for place, p in enumerate(probabilities) if p)
 
 
-def _weights(spread: Sequence[float] | None, *, n: int) -> list[float]:
-    """Uncertainty of each candidate against the average one, within bounds; 1 when nothing is known of it."""
-    if spread is None or not (mean := sum(spread) / n) > 0.0:
-        return [1.0] * n
-    return [min(_WEIGHT_MAX, max(1.0 / _WEIGHT_MAX, each / mean)) for each in spread]
+_NOTHING = np.empty(0)
 
 
-def _gamma(gaps: Sequence[float], weights: Sequence[float], *, n: int, budget_minor: float) -> float:
-    """Smallest gamma >= 0 whose expected loss is within the budget, to 12 digits.
+@cache
+def _kernel() -> Any:
+    from honour.policy import kernel  # Half a second, which only those pay who decide.
 
-    The loss is L = sum of g / (n + gamma g / u), and 1 / L rises ever more slowly (a harmonic mean of lines), so that Newton's steps
-    on it come from below and never pass what is looked for. They begin where a single line through the mean of g / u would end,
-    which is not beyond it either (Jensen).
-    """
-    behind = [(gap, gap / weight) for gap, weight in zip(gaps, weights, strict=True) if gap > 0.0]
-    total = sum([gap for gap, _ in behind])
-    if total <= n * budget_minor:
-        return 0.0
-    square = sum([gap * scaled for gap, scaled in behind])
-    gamma = (total / budget_minor - n) * total / square if square > 0.0 else 0.0
-    for _ in range(_STEPS_MAX):
-        loss = slope = 0.0
-        for gap, scaled in behind:
-            share = 1.0 / (n + gamma * scaled)
-            loss += gap * share
-            slope += gap * scaled * share * share
-        over = loss - budget_minor
-        if over <= _PRECISION * budget_minor:
-            return gamma * (1.0 + 2.0 * _PRECISION) if over > 0.0 else gamma
-        gamma += over / slope * (loss / budget_minor)
-    # Each term is below u / gamma, so this gamma is always enough.
-    return sum(gap / scaled for gap, scaled in behind) / budget_minor
+    return kernel

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import cached_property
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from honour.approval.retry_model import HOUR_US, Before, RetryModel
 from honour.networks.codes import CodeRow
 from honour.networks.retry_limit import Allowed
-from honour.policy.eligible import Considered
+from honour.policy.eligible import Candidates, Considered
 from honour.policy.plan import Form, Plan, Worth, plan, problem, quiet_until_us
 from honour.policy.value import cost_of, expected_values_minor
 from honour.records.instant import to_us
@@ -22,6 +22,7 @@ from honour.records.route import Candidate, CredentialForm, Merchant, RouteCost
 
 DAY_US = 86_400_000_000
 _LOGIT_MAX = 15.0
+_NOTHING = np.empty(0)
 _PASSING = frozenset(("just_declined", "credential_stale"))
 """Reasons that time takes away."""
 
@@ -55,11 +56,11 @@ class Asked:
     """One question to the policy: the payment, every candidate, and what holds for them."""
 
     def __init__(
-        self, payment: Payment, considered: tuple[Considered, ...], terms: Merchant, allowed: Allowed, history: History, at_us: int
+        self, payment: Payment, considered: Sequence[Considered], terms: Merchant, allowed: Allowed, history: History, at_us: int
     ) -> None:
-        self.payment, self.considered, self.terms = payment, considered, terms
-        self.allowed, self.history, self.at_us = allowed, history, at_us
-        self.eligible = [one for one in considered if one.eligible]
+        self.considered = considered if isinstance(considered, Candidates) else Candidates(considered)
+        self.payment, self.terms, self.allowed, self.history, self.at_us = payment, terms, allowed, history, at_us
+        self.eligible = self.considered.eligible
 
     @cached_property
     def until_us(self) -> int:
@@ -76,6 +77,8 @@ class Asked:
     @cached_property
     def not_before_us(self) -> int:
         """Nothing may be sent before, in whatever form."""
+        if not self.allowed.stale:
+            return self._paused_us
         return min((self.from_us(one.candidate.credential) for one in self.sendable), default=self._paused_us)
 
     def from_us(self, credential: CredentialForm) -> int:
@@ -177,28 +180,42 @@ def outlook(asked: Asked, predicted: Predicted, *, planned: Plan | None, model: 
     A planned retry takes its level from the retry model, which knows the delay, and the differences between candidates from the
     approval model.
     """
-    payment, terms, eligible = asked.payment, asked.terms, asked.eligible
-    amount_minor, p_approve = payment.amount_minor, predicted.p_approve.tolist()
-    costs = [cost_of(payment, candidate=one.candidate, route=one.route) for one in eligible]
+    payment, terms = asked.payment, asked.terms
     if planned is not None:
-        now = [planned.now[one.candidate.credential] for one in eligible]
-        p_approve = _at_level(p_approve, eligible, planned=planned)
-        alone = expected_values_minor(p_approve, amount_minor=amount_minor, terms=terms, costs=costs)
-        return Outlook(p_approve, None, alone, _with(alone, p_approve, [each.then_minor for each in now]))
-    worths = [_approval_minor(payment, terms, cost) for cost in costs]
-    p_recovered, follows = None, [0.0] * len(costs)
+        return _as_planned(asked, predicted.p_approve.tolist(), planned)
+    p_recovered = None
     if model is not None and model.recovery is not None and asked.allowed.attempts_left != 1:
-        p_recovered = model.p_recovered(payment, [one.candidate for one in eligible], before=asked.history.before)
-        next_minor = max(0.0, *[worth - cost.attempt_minor for worth, cost in zip(worths, costs, strict=True)])
-        follows = [p * next_minor for p in p_recovered]
-    alone = expected_values_minor(p_approve, amount_minor=amount_minor, terms=terms, costs=costs)
-    p_model = by_model = spread = None
-    if predicted.p_model is not None:
-        p_model = predicted.p_model.tolist()
-        by_model = _with(expected_values_minor(p_model, amount_minor=amount_minor, terms=terms, costs=costs), p_model, follows)
-    if predicted.sd is not None:
-        spread = [sd * abs(worth - follow) for sd, worth, follow in zip(predicted.sd.tolist(), worths, follows, strict=True)]
-    return Outlook(p_approve, p_recovered, alone, _with(alone, p_approve, follows), p_model, spread, by_model)
+        p_recovered = model.p_recovered(payment, asked.considered.attempts, before=asked.history.before)
+    told = np.empty((4, len(asked.eligible)))
+    _kernel().valued(
+        predicted.p_approve,
+        _NOTHING if predicted.p_model is None else predicted.p_model,
+        _NOTHING if predicted.sd is None else predicted.sd,
+        _NOTHING if p_recovered is None else np.array(p_recovered),
+        asked.considered.costs(payment),
+        float(payment.amount_minor),
+        float(terms.margin_bps),
+        told,
+    )
+    alone, values, by_model, spread = told.tolist()
+    p_model = None if predicted.p_model is None else predicted.p_model.tolist()
+    return Outlook(
+        predicted.p_approve.tolist(),
+        p_recovered,
+        alone,
+        values,
+        p_model,
+        spread if predicted.sd is not None else None,
+        by_model if p_model is not None else None,
+    )
+
+
+def _as_planned(asked: Asked, p_approve: list[float], planned: Plan) -> Outlook:
+    now = [planned.now[one.candidate.credential] for one in asked.eligible]
+    p_approve = _at_level(p_approve, asked.eligible, planned=planned)
+    costs = [cost_of(asked.payment, candidate=one.candidate, route=one.route) for one in asked.eligible]
+    alone = expected_values_minor(p_approve, amount_minor=asked.payment.amount_minor, terms=asked.terms, costs=costs)
+    return Outlook(p_approve, None, alone, _with(alone, p_approve, [each.then_minor for each in now]))
 
 
 def _with(alone: list[float], p_approve: list[float], follows: list[float]) -> list[float]:
@@ -218,7 +235,7 @@ def _approval_minor(payment: Payment, terms: Merchant, cost: RouteCost) -> float
     return payment.amount_minor * (terms.margin_bps - cost.approval_bps) / 10_000 - cost.approval_minor
 
 
-def _at_level(p_approve: list[float], eligible: list[Considered], *, planned: Plan) -> list[float]:
+def _at_level(p_approve: list[float], eligible: Sequence[Considered], *, planned: Plan) -> list[float]:
     """The same differences of log-odds within each credential form, with the highest at what the plan says of that form."""
     logits = [_logit(p) for p in p_approve]
     highest: dict[CredentialForm, float] = {}
@@ -231,3 +248,10 @@ def _at_level(p_approve: list[float], eligible: list[Considered], *, planned: Pl
 def _logit(p: float) -> float:
     p = min(max(p, 1e-6), 1.0 - 1e-6)
     return min(_LOGIT_MAX, max(-_LOGIT_MAX, math.log(p / (1.0 - p))))
+
+
+@cache
+def _kernel() -> Any:
+    from honour.policy import kernel  # Half a second, which only those pay who decide.
+
+    return kernel

@@ -41,14 +41,16 @@ class Settling:
 class Waiting:
     """Requests that wait for the log's thread.
 
-    One call into the event loop wakes all whose events one commit made durable. A request that is given up leaves the
-    log's future alone: others may wait for it.
+    They are looked at once the event loop has done what it does at the moment: most events are durable by then (`Settling`). One call
+    into the loop wakes all others whose events one commit made durable. A request that is given up leaves the log's future alone: others
+    may wait for it.
 
     n  requests waiting now
     """
 
     def __init__(self) -> None:
         self.n = 0
+        self._new: list[_Waiter] = []
         self._done: deque[_Waiter] = deque()
         self._is_called = False
 
@@ -70,13 +72,26 @@ class Waiting:
         if durable.done():
             _tell(asker, durable)
             return None
-        loop = asyncio.get_running_loop()
-        waiter = _Waiter(asker, durable)
-        if deadline is not None:
-            waiter.late = loop.call_later(max(0.0, deadline.left_ns() / 1e9), self._give_up, waiter, deadline)
+        waiter = _Waiter(asker, durable, deadline)
         self.n += 1
-        durable.add_done_callback(partial(self._finished, loop, waiter))
+        if not self._new:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._look, loop)
+        self._new.append(waiter)
         return waiter
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer those whose events are durable; have the others woken, by the log or when their time is over."""
+        new, self._new = self._new, []
+        for waiter in new:
+            if not waiter.is_waiting:
+                continue
+            if waiter.durable.done():
+                self._answer(waiter)
+                continue
+            if waiter.deadline is not None:
+                waiter.late = loop.call_later(max(0.0, waiter.deadline.left_ns() / 1e9), self._give_up, waiter, waiter.deadline)
+            waiter.durable.add_done_callback(partial(self._finished, loop, waiter))
 
     def _finished(self, loop: asyncio.AbstractEventLoop, waiter: _Waiter, _durable: Durable) -> None:
         """In the log's thread."""
@@ -89,10 +104,12 @@ class Waiting:
     def _wake(self) -> None:
         self._is_called = False  # First, so that what is added from now on calls again.
         while self._done:
-            waiter = self._done.popleft()
-            self._leave(waiter)
-            if not waiter.asker.done():
-                _tell(waiter.asker, waiter.durable)
+            self._answer(self._done.popleft())
+
+    def _answer(self, waiter: _Waiter) -> None:
+        self._leave(waiter)
+        if not waiter.asker.done():
+            _tell(waiter.asker, waiter.durable)
 
     def _leave(self, waiter: _Waiter) -> None:
         """It waits no longer; may be said twice."""
@@ -111,10 +128,10 @@ class Waiting:
 class _Waiter:
     """One who waits for an event, and the timer of its deadline."""
 
-    __slots__ = ("asker", "durable", "is_waiting", "late")
+    __slots__ = ("asker", "deadline", "durable", "is_waiting", "late")
 
-    def __init__(self, asker: Asker, durable: Durable) -> None:
-        self.asker, self.durable = asker, durable
+    def __init__(self, asker: Asker, durable: Durable, deadline: Deadline | None) -> None:
+        self.asker, self.durable, self.deadline = asker, durable, deadline
         self.is_waiting = True
         self.late: asyncio.TimerHandle | None = None
 

@@ -225,12 +225,11 @@ class Engine:
         considered = self._eligibility.of(
             payment, requested=request.routes, allowed=allowed, at_us=at_us, last_code=last_code, refused=refused
         )
-        eligible = [one.candidate for one in considered if one.eligible]
         canary = canary_of(self.state.stages, payment, first_us=history.first_us, at_us=at_us, salt=self.settings.policy.salt)
         decider = self.canary if self.canary is not None and self.canary.bundle_id == canary else self.live
         yield
         scored = yield from decider.scorer.scoring(
-            payment, eligible, at_us=at_us, model=decider.model, state=self.state, policy=self.settings.policy, left_ns=left_ns
+            payment, considered.attempts, at_us=at_us, model=decider.model, state=self.state, policy=self.settings.policy, left_ns=left_ns
         )
         yield
         draw = draw_for(self.settings.policy.salt, payment.payment_id, history.n_answered + 1)
