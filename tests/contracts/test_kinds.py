@@ -11,14 +11,13 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 from honour.approval.calibration import expit
-from honour.approval.onnx_trees import trees_of
-from honour.approval.walker import Walker
+from honour.approval.scores import compiled_scores
 from honour.errors import CannotTrain
 from honour.learning.kinds.named import DEEP, MODULES, available, kind_named
 from honour.learning.kinds.port import Estimator, Told
 
 pytestmark = pytest.mark.slow
-WALKED = ("forest", "lightgbm", "xgboost")
+COMPILED = ("logistic", "forest", "lightgbm", "xgboost", "mixed")
 N_FEATURES = 9
 TOLD = Told(categories=(0, 1), rising=(2,), sequence=((4, 5), (6, 7)), seed=3, n_threads=1)
 LITTLE: dict[str, dict[str, Any]] = {"tabm": {"width": 16, "members": 4}, "sequence": {"width": 16, "memory": 8}}
@@ -36,7 +35,7 @@ def _model(name: str, *, n_steps: int) -> Estimator:
     for param, value in LITTLE.get(name, {}).items():
         setattr(model, param, value)
     if name == "logistic":
-        model.crosses = ((0, 1), (0, 2))  # type: ignore[attr-defined]  # its own parameter
+        model.crosses = ((0, 1), (0, 2), (0, 1, 2))  # type: ignore[attr-defined]  # its own parameter
     model.n_steps = n_steps
     return model
 
@@ -99,12 +98,13 @@ def test_onnx_says_what_the_training_library_says(name: str, fitted: dict[str, E
     assert np.abs(_onnx_says(fitted[name].to_onnx(), asked) - fitted[name].predict_proba(asked)[:, 1]).max() < 1e-5
 
 
-@pytest.mark.parametrize("name", WALKED)
-def test_trees_are_walked_by_compiled_code_with_the_same_answer(name: str, fitted: dict[str, Estimator]) -> None:
-    trees = trees_of(fitted[name].to_onnx(), n_features=N_FEATURES)
-    assert trees is not None
+@pytest.mark.parametrize("name", COMPILED)
+def test_trees_and_tables_are_served_by_compiled_code_with_the_same_answer(name: str, fitted: dict[str, Estimator]) -> None:
+    content = fitted[name].to_onnx()
+    scores = compiled_scores(content, n_features=N_FEATURES, by_runtime=lambda rows: _onnx_says(content, rows))
+    assert scores is not None
     asked = _asked()
-    assert np.abs(Walker(trees).scores(asked) - fitted[name].predict_proba(asked)[:, 1]).max() < 1e-6
+    assert np.abs(scores(asked) - fitted[name].predict_proba(asked)[:, 1]).max() < 1e-6
 
 
 @every_kind
@@ -151,6 +151,22 @@ def test_a_category_never_seen_is_judged_between_those_that_were(name: str, fitt
         matrix[:, 0] = code
         means[code] = fitted[name].predict_proba(matrix)[:, 1].mean()
     assert min(means[code] for code in range(5)) <= means[77] <= max(means[code] for code in range(5))
+
+
+@every_kind
+def test_a_category_never_seen_is_no_worst_one_where_all_rows_were_known(name: str) -> None:
+    if kind_named(name).encoding == "rates":
+        pytest.skip("the encoder gives it the base rate, which is between the others")
+    generator = np.random.default_rng(6)
+    matrix = generator.normal(size=(2_000, N_FEATURES)).astype(np.float32)
+    matrix[:, 0], matrix[:, 1] = generator.integers(0, 5, 2_000), generator.integers(0, 30, 2_000)
+    y = (generator.random(2_000) < expit(matrix[:, 0] - 2.0)).astype(int)
+    model = _model(name, n_steps=10).fit(matrix, y)
+    means = {}
+    for code in (0.0, 4.0, np.nan):
+        matrix[:, 0] = code
+        means[code] = model.predict_proba(matrix)[:, 1].mean()
+    assert means[0.0] + 0.1 < list(means.values())[-1] < means[4.0] - 0.1
 
 
 def test_a_name_that_is_not_known_is_refused_with_those_that_are() -> None:

@@ -1,6 +1,7 @@
 """The approval model as it serves: features to calibrated probabilities, all candidates of a payment in one call.
 
-Trees are walked by `walker`, when it says what ONNX Runtime says; ONNX Runtime answers for every other kind, and for many rows.
+Trees and tables are walked by compiled code, when it says what ONNX Runtime says; ONNX Runtime answers for every other kind, and for
+many rows.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import onnxruntime  # type: ignore[import-untyped]  # ONNX Runtime ships no type
 from numpy.typing import NDArray
 
 from honour.approval.calibration import Calibrator, for_few
-from honour.approval.onnx_trees import Trees, trees_of
+from honour.approval.scores import compiled_scores
 from honour.approval.segment import SegmentOffsets
-from honour.approval.walker import Walker
 from honour.errors import BundleRefused
 from honour.features.catalogue import FEATURES
 from honour.features.encode import Encoder
@@ -20,8 +20,6 @@ from honour.records.event import ServedFeatures
 
 _FEW = 64
 """Rows up to which a walk through the trees and a loop over single numbers are faster than what is made for many rows."""
-_SAME = 1e-6
-"""The walker must say what ONNX Runtime says, to this; else it is not used."""
 
 
 class ApprovalModel:
@@ -58,7 +56,7 @@ class ApprovalModel:
         self.encoder = encoder
         self.offsets = offsets or SegmentOffsets()
         self._calibrated = for_few(calibrator)
-        self._walker = self._checked_walker(onnx_bytes)
+        self._compiled = compiled_scores(onnx_bytes, n_features=len(FEATURES), by_runtime=self._asked)
 
     def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]:
         """Calibrated probability of each candidate, in the order given.
@@ -76,12 +74,12 @@ class ApprovalModel:
         return self.offsets.apply(self.calibrator.apply(scores) if len(matrix) > _FEW else self._calibrated(scores), matrix)
 
     def scores_matrix(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What the trees say before calibration, in [0, 1].
+        """What the model says before calibration, in [0, 1].
 
         returns : (n,)
         """
-        if self._walker is not None and len(matrix) <= _FEW:
-            return self._walker.scores(matrix)
+        if self._compiled is not None and len(matrix) <= _FEW:
+            return self._compiled(matrix)
         return self._asked(matrix)
 
     def _asked(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -91,27 +89,3 @@ class ApprovalModel:
         (output,) = self._session.run([self._output], {self._input: matrix})
         column: NDArray[np.float64] = (output if output.ndim == 1 else output[:, -1]).astype(np.float64)
         return column
-
-    def _checked_walker(self, onnx_bytes: bytes) -> Walker | None:
-        """A walker through the same trees, if the file holds nothing but trees and both say the same of rows near their thresholds."""
-        trees = trees_of(onnx_bytes, n_features=len(FEATURES))
-        if trees is None:
-            return None
-        walker, rows = Walker(trees), _near_thresholds(trees)
-        apart = np.abs(walker.scores(rows) - self._asked(rows))
-        return walker if bool(np.all(apart <= _SAME)) else None
-
-
-def _near_thresholds(trees: Trees, *, n: int = 256) -> NDArray[np.float32]:
-    """Rows whose values are thresholds of the feature they stand for, the next number above one, or missing: (n, n_features)."""
-    generator = np.random.default_rng(0)
-    rows = generator.normal(size=(n, trees.n_features)).astype(np.float32)
-    for feature in range(trees.n_features):
-        found = trees.nodes["threshold"][np.isin(trees.nodes["feature"], (feature, feature + trees.n_features))]
-        if len(found):
-            drawn = generator.choice(found, size=n)
-            with np.errstate(over="ignore"):  # The number after the largest is infinite.
-                rows[:, feature] = np.where(generator.random(n) < 0.5, drawn, np.nextafter(drawn, np.float32(np.inf)))
-    rows[generator.random(rows.shape) < 0.15] = np.nan
-    rows[: n // 2, : trees.n_features // 2] = rows[0, : trees.n_features // 2]  # As in one payment, columns that do not differ.
-    return rows

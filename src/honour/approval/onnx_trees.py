@@ -1,4 +1,4 @@
-"""Trees out of an ONNX file: the TreeEnsembleClassifier of a binary model, as flat arrays. Nothing but the file's own bytes is needed.
+"""Trees out of an ONNX file: the TreeEnsembleClassifier of a binary model, as flat arrays.
 
 Source of the layout: onnx.proto3 and the operator ai.onnx.ml TreeEnsembleClassifier (onnx/onnx, docs/Operators-ml.md).
 """
@@ -6,16 +6,18 @@ Source of the layout: onnx.proto3 and the operator ai.onnx.ml TreeEnsembleClassi
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-_MODEL_GRAPH, _GRAPH_NODE = 7, 1
-_NODE_OPERATOR, _NODE_ATTRIBUTE = 4, 5
+from honour.approval.onnx_file import GRAPH_NODE, NODE_OPERATOR, fields, graph_of, last, varints
+
+_NODE_ATTRIBUTE = 5
 _NAME, _STRING, _FLOATS, _INTS, _STRINGS = 1, 4, 7, 8, 9
-_OPERATORS = {"TreeEnsembleClassifier", "Identity", "Cast", "Mul"}
+_OPERATOR = "TreeEnsembleClassifier"
+OPERATORS = {_OPERATOR, "Identity", "Cast", "Mul"}
+"""What a file of trees and nothing else computes with."""
 _LINKS = (b"LOGISTIC", b"NONE")
 _PLACES_MAX = 65_535
 _LARGEST = float(np.finfo(np.float32).max)
@@ -42,7 +44,10 @@ class Trees(NamedTuple):
 
 
 def trees_of(onnx_bytes: bytes, *, n_features: int) -> Trees | None:
-    """The trees, or None when the file holds anything that this reader does not know for certain: then ONNX Runtime is asked."""
+    """The trees, or None when there are none or they hold anything that this reader does not know for certain: then ONNX Runtime is asked.
+
+    What else the graph computes is not looked at (`honour.approval.onnx_file.operators_of` says it).
+    """
     try:
         attributes = _classifier(onnx_bytes)
         return _flat(attributes, n_features=n_features) if attributes is not None else None
@@ -51,23 +56,16 @@ def trees_of(onnx_bytes: bytes, *, n_features: int) -> Trees | None:
 
 
 def _classifier(model: bytes) -> dict[str, Any] | None:
-    """Attributes of the one tree ensemble, when nothing else in the graph computes."""
-    (graph,) = [value for field, value in _fields(model) if field == _MODEL_GRAPH]
-    found = None
-    for field, node in _fields(graph):
-        if field != _GRAPH_NODE:
-            continue
-        operator = _last(node, _NODE_OPERATOR).decode()
-        if operator not in _OPERATORS or (operator == "TreeEnsembleClassifier" and found is not None):
-            return None
-        if operator == "TreeEnsembleClassifier":
-            found = dict(_attribute(value) for at, value in _fields(node) if at == _NODE_ATTRIBUTE)
-    return found
+    """Attributes of the one tree ensemble; None when there is another number of them."""
+    ensembles = [node for node in graph_of(model, GRAPH_NODE) if last(node, NODE_OPERATOR).decode() == _OPERATOR]
+    if len(ensembles) != 1:
+        return None
+    return dict(_attribute(value) for at, value in fields(ensembles[0]) if at == _NODE_ATTRIBUTE)
 
 
 def _attribute(content: bytes) -> tuple[str, Any]:
     name, string, floats, ints, strings = "", b"", list[float](), list[int](), list[bytes]()
-    for field, value in _fields(content):
+    for field, value in fields(content):
         if field == _NAME:
             name = value.decode()
         elif field == _STRING:
@@ -75,53 +73,10 @@ def _attribute(content: bytes) -> tuple[str, Any]:
         elif field == _FLOATS:
             floats += np.frombuffer(value, dtype="<f4").tolist()
         elif field == _INTS:
-            ints += [value] if isinstance(value, int) else list(_varints(value))
+            ints += [value] if isinstance(value, int) else list(varints(value))
         elif field == _STRINGS:
             strings.append(value)
     return name, ints or floats or strings or string
-
-
-def _fields(content: bytes) -> Iterator[tuple[int, Any]]:
-    """Fields of a protocol buffer message: number, and an integer or the bytes."""
-    at, end = 0, len(content)
-    while at < end:
-        key, at = _varint(content, at)
-        match key & 7:
-            case 0:
-                value, at = _varint(content, at)
-                yield key >> 3, value
-            case 2:
-                size, at = _varint(content, at)
-                yield key >> 3, content[at : at + size]
-                at += size
-            case 1 | 5 as wire:
-                size = 8 if wire == 1 else 4
-                yield key >> 3, content[at : at + size]
-                at += size
-            case _:
-                raise ValueError("not a protocol buffer")
-
-
-def _varint(content: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = content[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-
-
-def _varints(content: bytes) -> Iterator[int]:
-    at = 0
-    while at < len(content):
-        value, at = _varint(content, at)
-        yield value
-
-
-def _last(content: bytes, wanted: int) -> bytes:
-    return next((value for field, value in reversed(list(_fields(content))) if field == wanted), b"")
 
 
 def _flat(said: dict[str, Any], *, n_features: int) -> Trees | None:

@@ -79,7 +79,7 @@ def fit_encoder(columns: dict[str, NDArray[Any]], *, approved: Labels, encoding:
     """Each category as a number, from rows that must all belong to the fitting part.
 
     rates  smoothed approval rates; a value that is not in the map has the base rate, as one of no rows would
-    codes  whole numbers from 0 in the order of the alphabet; a value that is not in the map is missing
+    codes  whole numbers from 0 in the order of those rates, so that trees may part them; a value that is not in the map is missing
     """
     base = float(approved.mean())
     categories: dict[str, dict[str, float]] = {}
@@ -98,8 +98,8 @@ def fit_encoder(columns: dict[str, NDArray[Any]], *, approved: Labels, encoding:
         n, k = np.bincount(place), np.bincount(place, weights=approved[known])
         often = [at for at in range(len(values)) if n[at] >= ROWS_MIN]
         rate = (k + PRIOR_ROWS * base) / (n + PRIOR_ROWS)
-        numbers = rate[often].tolist() if encoding == "rates" else range(len(often))
-        categories[feature.name] = {str(values[at]): float(number) for at, number in zip(often, numbers, strict=True)}
+        numbers = rate[often] if encoding == "rates" else np.argsort(np.argsort(rate[often], kind="stable"))
+        categories[feature.name] = {str(values[at]): float(number) for at, number in zip(often, numbers.tolist(), strict=True)}
     return Encoder(schema=SCHEMA_ID, categories=categories, unseen=base if encoding == "rates" else None, missing=tuple(missing))
 
 

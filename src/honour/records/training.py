@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-KindName = Literal["logistic", "forest", "lightgbm", "xgboost", "tabm", "sequence"]
+KindName = Literal["logistic", "forest", "lightgbm", "xgboost", "mixed", "tabm", "sequence"]
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

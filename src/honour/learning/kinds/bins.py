@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, load_model_from_string, numpy_helper
 
 from honour.learning.kinds.port import Matrix
 
@@ -62,21 +62,6 @@ class Bins(NamedTuple):
         inside = (known >= 0.0) & (known < self.sizes)
         return np.where(inside, known, -1.0).astype(np.int64) + 1
 
-    def shares(self, matrix: Matrix) -> Matrix:
-        """(n, n_numbers * (n_edges - 1)) how much of each piece lies below the value, in [0, 1]; 0 for a missing one.
-
-        Piecewise linear encoding (Gorishniy, Rubachev and Babenko 2022, arXiv 2203.05556).
-        """
-        numbers = np.nan_to_num(matrix[:, self.numbers], nan=-np.inf, posinf=3e38, neginf=-np.inf)
-        numbers = np.maximum(numbers, np.float32(-3e38))[:, :, None]
-        with np.errstate(over="ignore"):  # A number far outside is all of its piece.
-            found: Matrix = np.clip((numbers - self.low) / self.width, 0.0, 1.0).astype(np.float32)
-        return found.reshape(len(matrix), -1)
-
-    def missing(self, matrix: Matrix) -> Matrix:
-        """(n, n_numbers) 1 for a missing number."""
-        return np.isnan(matrix[:, self.numbers]).astype(np.float32)
-
 
 def fit_bins(matrix: Matrix, *, categories: Sequence[int], n_edges: int) -> Bins:
     """Edges at quantiles. A column with one value only, missing counted as a value, is not used."""
@@ -106,10 +91,11 @@ class Nodes:
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.domains: dict[str, int] = {}
 
-    def constant(self, value: Any) -> str:
-        """A constant."""
-        name = f"c{len(self.constants)}"
+    def constant(self, value: Any, name: str | None = None) -> str:
+        """A constant, by a name of its own where a reader of the file looks for it."""
+        name = name or f"c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
@@ -118,6 +104,17 @@ class Nodes:
         name = f"v{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
+
+    def take(self, content: bytes, *, reading: str) -> str:
+        """All nodes of another model, reading `reading` in place of `features`; its output. None of its names may be like `c0` or `v0`."""
+        model = load_model_from_string(content)
+        for node in model.graph.node:
+            node.input[:] = [reading if name == "features" else name for name in node.input]
+        self.nodes += model.graph.node
+        self.constants += model.graph.initializer
+        self.domains |= {one.domain: one.version for one in model.opset_import if one.domain}
+        (output,) = model.graph.output
+        return str(output.name)
 
     def model(self, output: str, *, n_features: int, opset: int) -> bytes:
         """The whole graph: `features` (n, n_features) to `output` (n, 1)."""
@@ -129,30 +126,25 @@ class Nodes:
             [helper.make_tensor_value_info("probability", TensorProto.FLOAT, [None, 1])],
             self.constants,
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, producer_name="honour")
+        opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(name, version) for name, version in sorted(self.domains.items()))]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="honour")
         content: bytes = model.SerializeToString(deterministic=True)
         return content
 
 
-def code_nodes(bins: Bins, nodes: Nodes) -> tuple[str, str, str]:
-    """`Bins.codes`, `Bins.shares` and `Bins.missing` as nodes; names of the three."""
-    numbers = nodes.add("Gather", "features", nodes.constant(bins.numbers), axis=1)
+def code_nodes(bins: Bins, nodes: Nodes) -> str:
+    """`Bins.codes` as nodes, (n, n_numbers + n_categories); the constants have the names of the fields."""
+    numbers = nodes.add("Gather", "features", nodes.constant(bins.numbers, "numbers"), axis=1)
     is_missing = nodes.add("IsNaN", numbers)
-    known = nodes.add("Where", is_missing, nodes.constant(np.float32(-3e38)), numbers)
-    known = nodes.add("Clip", known, nodes.constant(np.float32(-3e38)), nodes.constant(np.float32(3e38)))
-    wide = nodes.add("Unsqueeze", known, nodes.constant(np.array([2], dtype=np.int64)))
-    above = nodes.add("Cast", nodes.add("Greater", wide, nodes.constant(bins.edges)), to=TensorProto.INT64)
+    wide = nodes.add("Unsqueeze", numbers, nodes.constant(np.array([2], dtype=np.int64)))
+    above = nodes.add("Cast", nodes.add("Greater", wide, nodes.constant(bins.edges, "edges")), to=TensorProto.INT64)
     piece = nodes.add("ReduceSum", above, nodes.constant(np.array([2], dtype=np.int64)), keepdims=0)
     piece = nodes.add("Add", piece, nodes.constant(np.int64(1)))
     piece = nodes.add("Where", is_missing, nodes.constant(np.int64(0)), piece)
-    share = nodes.add("Div", nodes.add("Sub", wide, nodes.constant(bins.low)), nodes.constant(bins.width))
-    share = nodes.add("Clip", share, nodes.constant(np.float32(0.0)), nodes.constant(np.float32(1.0)))
-    share = nodes.add("Flatten", share, axis=1)
-    missing = nodes.add("Cast", is_missing, to=TensorProto.FLOAT)
-    asked = nodes.add("Gather", "features", nodes.constant(bins.categories), axis=1)
+    asked = nodes.add("Gather", "features", nodes.constant(bins.categories, "categories"), axis=1)
     asked = nodes.add("Where", nodes.add("IsNaN", asked), nodes.constant(np.float32(-1.0)), asked)
-    below = nodes.add("Less", asked, nodes.constant(bins.sizes.astype(np.float32)))
-    inside = nodes.add("And", below, nodes.add("GreaterOrEqual", asked, nodes.constant(np.float32(0.0))))
+    sizes = nodes.add("Cast", nodes.constant(bins.sizes, "sizes"), to=TensorProto.FLOAT)
+    inside = nodes.add("And", nodes.add("Less", asked, sizes), nodes.add("GreaterOrEqual", asked, nodes.constant(np.float32(0.0))))
     code = nodes.add("Cast", nodes.add("Where", inside, asked, nodes.constant(np.float32(-1.0))), to=TensorProto.INT64)
     code = nodes.add("Add", code, nodes.constant(np.int64(1)))
-    return nodes.add("Concat", piece, code, axis=1), share, missing
+    return nodes.add("Concat", piece, code, axis=1)

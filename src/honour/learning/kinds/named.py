@@ -16,6 +16,7 @@ MODULES = {
     "forest": "honour.learning.kinds.forest",
     "lightgbm": "honour.learning.kinds.boosted_lightgbm",
     "xgboost": "honour.learning.kinds.boosted_xgboost",
+    "mixed": "honour.learning.kinds.mixed",
     "tabm": "honour.learning.kinds.deep_tabm",
     "sequence": "honour.learning.kinds.deep_sequence",
 }
@@ -71,11 +72,15 @@ def group_windows() -> tuple[str, ...]:
 
 def told_by_catalogue(*, seed: int, n_threads: int) -> Told:
     """What the features in force say of the columns of a matrix."""
-    rising = level_rates()
+
+    def places(names: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(place for place, feature in enumerate(FEATURES) if feature.name in names)
+
     return Told(
         categories=tuple(place for place, feature in enumerate(FEATURES) if feature.kind == "category"),
-        rising=tuple(place for place, feature in enumerate(FEATURES) if feature.name in rising),
+        rising=places(level_rates()),
         sequence=_sequence(),
+        windows=places(group_windows()),
         seed=seed,
         n_threads=n_threads,
     )

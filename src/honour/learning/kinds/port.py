@@ -59,6 +59,7 @@ class Told(NamedTuple):
 
     categories  places of categories; rising: places with which approval may only rise
     sequence    places of the last, the last but one, ... answers, each with the same columns in the same order
+    windows     places of windows over groups of payments
     """
 
     categories: tuple[int, ...]
@@ -66,6 +67,7 @@ class Told(NamedTuple):
     sequence: tuple[tuple[int, ...], ...]
     seed: int
     n_threads: int
+    windows: tuple[int, ...] = ()
 
 
 class Kind(NamedTuple):
