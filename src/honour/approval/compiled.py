@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def compiled(function: Callable[..., None]) -> Any:
+def compiled(function: Callable[..., Any]) -> Any:
     """The function, compiled; it lets go of Python's lock while it runs. What it divides by zero is infinite or NaN."""
     import numba  # Half a second, which only those pay who decide.
 
