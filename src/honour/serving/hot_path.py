@@ -247,7 +247,9 @@ class Engine:
         )
         yield
         stage = self._stage(decider, is_scored=scored.is_live)
-        decision = self._rendered(payment, decided, allowed=allowed, history=history, decider=decider, stage=stage, started_ns=started_ns)
+        decision = self._rendered(
+            payment, decided, allowed=allowed, history=history, decider=decider, stage=stage, at_us=at_us, started_ns=started_ns
+        )
         made = DecisionMade(
             payment=payment,
             decision=decision,
@@ -332,11 +334,20 @@ class Engine:
             return None if known else self._take_in(decided, arrived_us=self.log.last_arrived_us)
 
     def _rendered(
-        self, payment: Payment, decided: Decided, *, allowed: Allowed, history: History, decider: Decider, stage: Stage, started_ns: int
+        self,
+        payment: Payment,
+        decided: Decided,
+        *,
+        allowed: Allowed,
+        history: History,
+        decider: Decider,
+        stage: Stage,
+        at_us: int,
+        started_ns: int,
     ) -> Decision:
         ends_us = allowed.window_ends_us
         return Decision(
-            decision_id=decision_id_of(payment.payment_id, seq=self.log.last_seq + 1, salt=self.settings.policy.salt),
+            decision_id=decision_id_of(payment.payment_id, seq=self.log.last_seq + 1, at_us=at_us, salt=self.settings.policy.salt),
             payment_id=payment.payment_id,
             attempt_number=history.n_answered + 1,
             action=decided.action,

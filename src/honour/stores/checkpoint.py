@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-PAGES_MAX = 8_192
+PAGE_BYTES = 8_192
+PAGES_MAX = 4_096
 """Pages of the write-ahead log at which a commit copies: 32 MiB."""
 _AFTER_BYTES = 2 * 1_024 * 1_024
 """Bytes of events after which the thread copies; with their indexes, some three times as many are written."""

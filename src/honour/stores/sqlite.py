@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from honour.errors import LogContractBroken, LogUnavailable
-from honour.stores.checkpoint import PAGES_MAX, Checkpointer
+from honour.stores.checkpoint import PAGE_BYTES, PAGES_MAX, Checkpointer
 from honour.stores.rows import BATCH, Row, Stored
 from honour.stores.shared_log import SharedLog
 from honour.stores.turn import FileTurn
@@ -68,6 +68,8 @@ class SqliteRows:
             raise LogContractBroken(f"{self._path}: no event log there. Import attempts or start a server first.")
         is_new = not self._path.exists()
         with self._errors():
+            if is_new:
+                _begin(self._path)
             self._looker = self._connect(writes=not self._read_only)
             self._check_format(self._looker)
             if not self._read_only:
@@ -207,6 +209,16 @@ class SqliteRows:
             raise LogUnavailable(f"{self._path}: {error}. Check that the folder is there, may be written to, and has room.") from error
         except sqlite3.DatabaseError as error:
             raise LogContractBroken(f"{self._path}: {error}. Restore the file from a backup.") from error
+
+
+def _begin(path: Path) -> None:
+    """An empty file whose pages are large enough for a decision, so that writing one is writing one page."""
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
 
 
 def _insert_many(writer: sqlite3.Connection, rows: Sequence[Row]) -> None:
