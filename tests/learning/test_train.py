@@ -16,6 +16,7 @@ from honour.features.catalogue import FEATURES
 from honour.learning.blocks import distance
 from honour.learning.by_segment import STRENGTHS
 from honour.learning.calibrate import segment_choice
+from honour.learning.kinds.named import available
 from honour.learning.train import train
 from honour.release.bundle import load_bundle, write_bundle
 
@@ -130,8 +131,7 @@ def test_a_new_route_is_judged_between_those_that_are_known(trained: TrainedMode
     assert means["acq_3"] < means["acq_new"] < means["acq_1"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["logistic", "xgboost"])
+@pytest.mark.parametrize("kind", [name for name in available() if name not in ("forest", "lightgbm")])
 def test_another_kind_is_chosen_calibrated_and_written_as_a_bundle_in_the_same_way(
     kind: str, make_table: MakeTable, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 from honour.cli import show
 from honour.cli.service import config_of
 from honour.cli.settings import load_settings
+from honour.errors import BadInput
 
 DATA = typer.Option(Path("honour-data"), "--data", help="Data folder with the event log.")
 CONFIG = typer.Option(None, "--config", help="Configuration file. Default: honour.toml in the data folder.")
@@ -88,6 +89,8 @@ def explain(
             return
         show.table(f"Mean p(approve) when {feature} is", ["value", "p"], [[one.value, f"{one.p_approve:.4f}"] for one in moved])
         return
+    if not payment_id:
+        raise BadInput("nothing to explain: give the id of a payment that was decided, or --feature with the name of a feature.")
     explained = explain_payment(data, folder, payment_id)
     if json:
         show.as_json(explained)
@@ -124,4 +127,7 @@ def tune(
         return
     show.out(f"{found.n_trials} trials, {found.n_pruned} more stopped early.")
     show.out(f"Best log loss on later rows {found.log_loss:.5f}; the kind's own settings {found.own:.5f}.")
-    show.out(as_toml(found))
+    if found.log_loss < found.own:
+        show.out(as_toml(found))
+    else:
+        show.out("Nothing to change: no trial is better than the kind's own settings. Another call goes on from here.")

@@ -56,7 +56,7 @@ def served_rows(
     """Attempts of `events` sent after `after_us`, chosen by Honour or not, that have an answer.
 
     An attempt that Honour did not choose sees the answers of `events` that had arrived by `attempted_at` and stand before it in the log;
-    `state` holds what was known before, and is folded on. One that Honour chose has its features in the log.
+    `state` holds what was known before, and is folded on to the end of `events`. One that Honour chose has its features in the log.
     """
     yield from _decided(events, after_us=after_us)
     arrivals = [logged.arrived_us for logged in events]
@@ -76,6 +76,8 @@ def served_rows(
         served = state.features.as_of(attempt.payment, candidates, at_us=at_us)
         sent = sent_candidate(attempt)[0]
         yield ServedRow(attempt.payment, at_us, sent, attempt.status == "approved", served, candidates, None)
+    for logged in events[folded:]:
+        state.apply(logged)
 
 
 def _decided(events: Sequence[LoggedEvent], *, after_us: int) -> Iterator[ServedRow]:

@@ -16,9 +16,8 @@ from honour.errors import CannotTrain
 from honour.features.batch import BatchReport
 from honour.features.quality import Found, QualityReport, quality_of
 from honour.learning.judge import Judgement
-from honour.learning.served import ServedRow, served_rows
+from honour.learning.served import ServedRow
 from honour.learning.train import train
-from honour.outcomes.state import State
 from honour.pipeline.attempts import attempts_of
 from honour.pipeline.picture import precision_recall_picture, reliability_picture
 from honour.pipeline.work import Work
@@ -29,10 +28,8 @@ from honour.release.gate import EXPECTATIONS_GATE, DataFigures, GateResult, Mode
 from honour.release.model_card import Lineage, card_text
 from honour.release.model_figures import Judged, judgement_of, model_figures, probabilities
 from honour.release.operating import PrCurve, pr_curves
-from honour.release.value import ValueGain, probabilities_by_route, replay_rows, same_form, value_gain
+from honour.release.value import ValueGain, probabilities_by_route, replay_rows, value_gain
 
-REPLAYED_MAX = 5_000
-"""Later attempts that are replayed and held against the log: the last ones. More say little more and take their time."""
 CARD, RELIABILITY, PRECISION_RECALL = "model-card.md", "reliability.png", "precision-recall.png"
 
 
@@ -126,13 +123,8 @@ def fit(work: Work) -> TrainDone:
     if trained.judged is None:
         raise CannotTrain("training kept nothing aside to judge on. Raise gates.holdout_days.")
     work.keep_judged(trained.judged)
-    work.step("folding the log", 0, None)
-    state = State()
-    for logged in work.events:
-        state.apply(logged)
-    bundle_id = write_bundle(
-        work.bundle, trained=trained, fallback_order=work.settings.policy.fallback_order, state=state.features.to_bytes()
-    )
+    fallback_order = work.settings.policy.fallback_order
+    bundle_id = write_bundle(work.bundle, trained=trained, fallback_order=fallback_order, state=work.folded.state)
     return TrainDone(bundle_id=bundle_id, training=trained.training)
 
 
@@ -148,7 +140,7 @@ def evaluate(work: Work) -> EvaluateDone:
     work.folder.keep(RELIABILITY, reliability_picture(judgement.reliability))
     work.folder.keep(PRECISION_RECALL, precision_recall_picture(curves))
     work.step("replaying", 0, None)
-    served = _served(work)
+    served = work.folded.served
     value = _value(work, served, sides=sides)
     figures = model_figures(sides, judgement=judgement, shipped=work.bundle, value=value, served=served, table=work.table)
     return EvaluateDone(judgement=judgement, curves=curves, figures=figures, gates=judge_model(figures, limits=work.settings.gates))
@@ -184,13 +176,6 @@ STAGES = (
     Stage("evaluate", EvaluateDone, evaluate),
     Stage("register", RegisterDone, register),
 )
-
-
-def _served(work: Work) -> list[ServedRow]:
-    """The last of the later attempts as a server had them, or would have had them."""
-    routes = tuple(route for route in work.settings.routes if route.enabled)
-    after_us = work.asked_after_us(n_max=REPLAYED_MAX)
-    return list(served_rows(work.events, state=State(), after_us=after_us, candidates_of=same_form(routes)))
 
 
 def _value(work: Work, served: list[ServedRow], *, sides: Judged) -> ValueGain:

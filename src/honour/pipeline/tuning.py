@@ -7,6 +7,7 @@ from pathlib import Path
 import tomli_w
 
 from honour.learning.dataset import hold_out, rows_of
+from honour.learning.kinds.named import kind_named
 from honour.learning.tune import Tuned, tune
 from honour.loop import Step, build_features
 
@@ -24,5 +25,6 @@ def tune_on_log(data_dir: Path, *, kind: str, minutes: float, holdout_days: floa
 
 def as_toml(found: Tuned) -> str:
     """The lines that make `honour train` weigh these settings."""
-    rounded = {name: float(f"{value:.6g}") for name, value in found.settings.items()}
+    ranges = kind_named(found.kind).ranges
+    rounded = {name: round(value) if ranges[name].is_whole else float(f"{value:.6g}") for name, value in found.settings.items()}
     return tomli_w.dumps({"train": {"kind": found.kind, "settings": rounded}})
