@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,16 +21,14 @@ from honour.features.encode import Encoder
 from honour.features.expectation import expected_of
 from honour.features.from_log import LogReader
 from honour.learning.dataset import DAY_US, Rows, rows_of
-from honour.learning.served import ServedRow, served_rows
 from honour.learning.split import Split, split_at
 from honour.loop import Step, build_features
-from honour.outcomes.state import State
+from honour.pipeline.folded import Folded, folded
 from honour.pipeline.folder import RunFolder
 from honour.records.event import LoggedEvent
 from honour.records.instant import from_us
 from honour.records.settings import Settings
 from honour.release.bundle import Bundle
-from honour.release.value import same_form
 from honour.stores.checking import looked_back, tallies_in
 from honour.stores.training import TrainingSet
 
@@ -38,13 +36,6 @@ REPLAYED_MAX = 5_000
 """Later attempts that are replayed and held against the log: the last ones. More say little more and take their time."""
 TABLE, BUNDLE = "training.parquet", "bundle"
 _JUDGED = ("judged.onnx", "judged-calibrator.json", "judged-encoder.json", "judged-segments.json")
-
-
-class Folded(NamedTuple):
-    """The last of the later attempts as a server had them, or would have had them, and feature state at the end of the log."""
-
-    served: list[ServedRow]
-    state: bytes
 
 
 class Work:
@@ -136,8 +127,5 @@ class Work:
     def folded(self) -> Folded:
         """The log walked once for both: what a server had when it was asked, and what it has at the end."""
         self.step("folding the log", 0, None)
-        routes = tuple(route for route in self.settings.routes if route.enabled)
-        late, state = np.sort(self.rows.at_us[self.held.late]), State()
-        after_us = int(late[max(0, len(late) - REPLAYED_MAX)]) - 1
-        served = list(served_rows(self.events, state=state, after_us=after_us, candidates_of=same_form(routes)))
-        return Folded(served, state.features.to_bytes())
+        late_us = np.sort(self.rows.at_us[self.held.late])
+        return folded(self.events, settings=self.settings, after_us=int(late_us[max(0, len(late_us) - REPLAYED_MAX)]) - 1)
