@@ -14,28 +14,34 @@ from honour.stores.port import Durable
 
 MOMENT_S = 0.002
 """A commit that takes no longer is waited for before more is done."""
-GAVE_UP_NS = 1_000_000_000
-"""After one that took longer none is waited for, for so long."""
+PAUSE_NS, PAUSE_NS_MAX = 20_000_000, 1_000_000_000
+"""After one that took longer none is waited for so long: ten times as long at first; four times longer each time, half as long after each
+that took a moment."""
 
 
 class Settling:
     """Lets the log's writer have the core and Python's lock after each turn, until the turn is durable, if that takes a moment only.
 
     Whoever waits for an answer gains nothing by work that goes on meanwhile. On a core that both share, the writer stood behind that work
-    at each step of a commit, until the next tick of the kernel's clock: some 4 ms, three times.
+    at each step of a commit, until the next tick of the kernel's clock: some 4 ms, three times. Where the disk is slow, or others want the
+    core too, waiting costs more than it gives, and is soon given up.
     """
 
     def __init__(self, *, timer_ns: Callable[[], int]) -> None:
-        self._timer_ns, self._gave_up_ns = timer_ns, -GAVE_UP_NS
+        self._timer_ns, self._pause_ns, self._from_ns = timer_ns, PAUSE_NS, 0
 
     def wait(self, durable: Durable | None) -> None:
-        """Return when the event is durable, or is known not to be, or after a moment; at once while commits take longer than that."""
-        if durable is None or durable.done() or (now_ns := self._timer_ns()) < self._gave_up_ns + GAVE_UP_NS:
+        """Return when the event is durable, or is known not to be, or after a moment; at once during a pause."""
+        if durable is None or durable.done() or (began_ns := self._timer_ns()) < self._from_ns:
             return
-        try:
+        with suppress(TimeoutError):
             durable.exception(timeout=MOMENT_S)
-        except TimeoutError:
-            self._gave_up_ns = now_ns
+        ended_ns = self._timer_ns()
+        if ended_ns - began_ns < MOMENT_S * 1e9:
+            self._pause_ns = max(PAUSE_NS, self._pause_ns // 2)
+        else:
+            self._from_ns = ended_ns + self._pause_ns
+            self._pause_ns = min(PAUSE_NS_MAX, 4 * self._pause_ns)
 
 
 class Waiting:
