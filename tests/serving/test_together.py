@@ -9,20 +9,24 @@ from functools import partial
 from typing import Any
 
 import msgspec
+import numpy as np
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from shop import NOON_US, Fixed, engine, payment
+from numpy.typing import NDArray
+from shop import NOON_US, SETTINGS, Fixed, engine, payment
 
 from honour.errors import HonourError
 from honour.outcomes.state import State
 from honour.records.decision import DecisionRequest
+from honour.records.event import ServedFeatures
 from honour.records.instant import from_us
 from honour.records.payment import Payment
 from honour.records.settings import ServingSettings
 from honour.serving.hot_path import Engine
 from honour.serving.queue import TOGETHER_MAX, TOGETHER_NS, Queue
 from honour.serving.steps import Steps
+from honour.stores.memory import MemoryLog
 
 ASKED = st.lists(
     st.builds(
@@ -66,6 +70,23 @@ def test_each_step_is_done_for_all_before_the_next_one_and_an_error_is_of_one_on
     assert done == [("first", 0), ("first", 1), ("a", 0), ("b", 0), ("c", 0), ("a", 1), ("c", 1)]
     assert [str(one) for one in told] == ["a", "b", "c"]
     assert isinstance(told[1], ValueError)
+
+
+def test_a_slow_decision_makes_those_that_are_made_with_it_no_slower_by_what_they_say() -> None:
+    now_ns, slow = 0, "mer_slow"
+
+    class Slow(Fixed):
+        """A model that takes 20 ms for one merchant."""
+
+        def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]:
+            nonlocal now_ns
+            now_ns += 20_000_000 if slow in served.payment else 1_000_000
+            return super().predict_many(served)
+
+    shop = Engine(SETTINGS, log=MemoryLog(), state=State(), model=Slow(), bundle_id="bdl_test", timer_ns=lambda: now_ns)
+    requests = [_request(f"pay_{at}", f"crd_{at}", "EUR", merchant, None) for at, merchant in enumerate(("mer_1", slow, "mer_2"))]
+    told = _together([partial(shop.deciding, request) for request in requests])
+    assert [one.answer.elapsed_us for one in told] == [1_000, 20_000, 1_000]
 
 
 def test_no_more_are_begun_together_than_are_done_in_time_by_what_one_took() -> None:

@@ -46,7 +46,7 @@ from honour.serving.asked import check_routes, completed, on_timeline
 from honour.serving.decider import Decider, Seen, canary_of, decision_id_of
 from honour.serving.keys import without_secrets
 from honour.serving.score import Model, Part, Scorer
-from honour.serving.steps import Steps, done_at_once
+from honour.serving.steps import OwnTime, Steps, done_at_once
 from honour.stores.port import Durable, EventLog
 
 Answer = TypeVar("Answer")
@@ -195,7 +195,7 @@ class Engine:
     def deciding(self, request: DecisionRequest, *, left_ns: Callable[[], int] | None = None) -> Steps[Answered[Decision]]:
         """`decide` in steps, so that several decisions are made together; of those about one card or payment one goes after the other."""
         with self._turn_or_within():
-            started_ns = self._timer_ns()
+            own = OwnTime(self._timer_ns)
             payment = completed(request.payment, self.settings)
             check_routes(request.routes, self.settings)
             about = {payment.payment_id, payment.card.card_id}
@@ -204,13 +204,13 @@ class Engine:
             try:
                 while any(ahead):
                     yield
-                return (yield from self._deciding(request, payment, left_ns=left_ns, started_ns=started_ns))
+                return (yield from own.of(self._deciding(request, payment, left_ns=left_ns, own=own)))
             finally:
                 self._decided_on = [other for other in self._decided_on if other is not about]
                 about.clear()
 
     def _deciding(
-        self, request: DecisionRequest, payment: Payment, *, left_ns: Callable[[], int] | None, started_ns: int
+        self, request: DecisionRequest, payment: Payment, *, left_ns: Callable[[], int] | None, own: OwnTime
     ) -> Steps[Answered[Decision]]:
         asked_us = self._clock_us() if request.at is None else on_timeline(request.at, path="$.at")
         if (pending := self.state.book.pending(payment)) is not None:
@@ -248,7 +248,7 @@ class Engine:
         yield
         stage = self._stage(decider, is_scored=scored.is_live)
         decision = self._rendered(
-            payment, decided, allowed=allowed, history=history, decider=decider, stage=stage, at_us=at_us, started_ns=started_ns
+            payment, decided, allowed=allowed, history=history, decider=decider, stage=stage, at_us=at_us, elapsed_us=own.ns // 1_000
         )
         made = DecisionMade(
             payment=payment,
@@ -343,7 +343,7 @@ class Engine:
         decider: Decider,
         stage: Stage,
         at_us: int,
-        started_ns: int,
+        elapsed_us: int,
     ) -> Decision:
         ends_us = allowed.window_ends_us
         return Decision(
@@ -361,7 +361,7 @@ class Engine:
             experiment=None,
             stage=stage,
             bundle=decider.bundle_id if stage != "fallback" else None,
-            elapsed_us=(self._timer_ns() - started_ns) // 1_000,
+            elapsed_us=elapsed_us,
         )
 
     def _stage(self, decider: Decider, *, is_scored: bool) -> Stage:
