@@ -1,6 +1,7 @@
 """Every kind of model on the attempts of a simulated world: quality against latency, size, time and cost.
 
-python benchmarks/kinds.py --data FOLDER [--payments N] [--scenario NAME] [--seed N] [--kind NAME ...] [--deep-rows N] [--fill-only]
+python benchmarks/kinds.py --data FOLDER [--payments N] [--scenario NAME] [--seed N] [--kind NAME ...] [--deep-rows N] [--threads N]
+    [--fill-only]
 
 The folder is filled with a history first, unless it holds one; then `honour compare` runs on it, into benchmarks/results/kinds.
 """
@@ -8,7 +9,9 @@ The folder is filled with a history first, unless it holds one; then `honour com
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import time
 from pathlib import Path
 
 from honour.arena.engine_policy import settings_of
@@ -45,6 +48,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=11, help="of the world (11)")
     parser.add_argument("--kind", action="append", choices=available(), help="kind to compare (repeat); absent, all")
     parser.add_argument("--deep-rows", type=int, default=10_000, help="newest attempts that deep kinds are fitted on (10000)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of features and training (every core)")
     parser.add_argument("--fill-only", action="store_true", help="end when the folder is filled")
     told = parser.parse_args()
     if not DataDir(told.data).settings.exists():
@@ -54,6 +58,7 @@ def main() -> None:
         return
     from honour.cli.settings import load_settings
 
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
     found = compare_kinds(
         told.data,
         settings=load_settings(DataDir(told.data).settings, data_dir=told.data),
@@ -62,11 +67,12 @@ def main() -> None:
         holdout_days=HOLDOUT_DAYS,
         price_per_hour=0.05,
         seed=1,
-        threads=1,
+        threads=told.threads,
         deep_rows_max=told.deep_rows,
         step=_say,
     )
     sys.stdout.write(page(found))
+    sys.stdout.write(f"\n{time.perf_counter() - wall_s:.0f} s on the clock, {time.process_time() - cpu_s:.0f} CPU s of all threads\n")
 
 
 def _say(what: str, done: int, total: int | None) -> None:
