@@ -26,7 +26,7 @@ from honour.records.route import Candidate, CredentialForm, Merchant, Route, Rou
 START_US = 1_772_366_400_000_000
 MODEL = RetryModel(
     recovery=AdditiveLogit(intercept=-1.0, weights={"form=none": 1.0, "number=2": -0.5}),
-    retry=AdditiveLogit(intercept=-1.5, weights={"delay>=36h&funds": 1.0, "paid=0": 0.5, "hour=1": 0.1, "number=3": -0.4}),
+    retry=AdditiveLogit(intercept=-1.5, weights={"delay>=36h&funds": 1.0, "paid=0": 0.5, "hour=1": 0.1, "number>=3": -0.4}),
 )
 CARD = Card(card_id="crd_1", bin="411111", network="visa", funding="debit", issuer_country="BR")
 PAYMENT = Payment(payment_id="pay_1", merchant_id="mer_1", amount_minor=1_200, currency="BRL", card=CARD, initiator="merchant")

@@ -20,6 +20,7 @@ from statistics import fmean
 from typing import Any
 
 import msgspec
+from matplotlib.figure import Figure
 
 from honour.arena.contest import PLAYED_STREAM, history_key
 from honour.arena.engine_policy import EnginePolicy
@@ -44,8 +45,13 @@ SCHEDULES: dict[str, tuple[float, ...]] = {
     "hours 1, 6, 12, then daily": (*HOURS, *DAILY),
 }
 """What merchants set: days after the first attempt on which a refused renewal is tried again."""
-PRICES = (10.0, 40.0)
-"""Prices of a retry, minor units, at which Honour makes fewer of them."""
+PRICES = (50.0, 100.0, 200.0, 300.0, 450.0, 857.0)
+"""Prices of a retry, minor units, at which Honour makes fewer of them; at the last hardly one is worth it."""
+RIVAL = "days 1, 3, 7, 14"
+"""The fixed schedule that recovers most."""
+WITHOUT = {"Honour without the updater": ("pan", "network_token"), "Honour, card number alone": ("pan",)}
+"""Credential forms that are left to it where routes can ask the account updater."""
+PICTURE = RESULTS / "retries_frontier.png"
 NETWORK_STOPS = ("network_never_retry", "network_retry_limit", "credential_must_change", "too_soon")
 
 
@@ -111,10 +117,15 @@ def _play(
             print(f"{key}: {used.ru_utime:.0f} s of a core so far", file=sys.stderr)
 
 
-def _honour(world: World, learned: Learned, *, price_minor: float = 0.0) -> EnginePolicy:
+def _honour(world: World, learned: Learned, *, price_minor: float = 0.0, forms: tuple[str, ...] = ()) -> EnginePolicy:
+    """Honour with a price of a retry, and with these credential forms alone when some are named."""
     merchants = {name: msgspec.structs.replace(terms, retry_price_minor=price_minor) for name, terms in learned.settings.merchants.items()}
     policy = PolicySettings(salt=f"{world.seed}/{world.stream}")
-    settings = msgspec.structs.replace(learned.settings, policy=policy, routes=world.routes, merchants=merchants)
+    routes = tuple(
+        msgspec.structs.replace(route, credentials=tuple(form for form in route.credentials if not forms or form in forms))
+        for route in world.routes
+    )
+    settings = msgspec.structs.replace(learned.settings, policy=policy, routes=routes, merchants=merchants)
     return EnginePolicy(settings, bundle=learned.bundle, state=learned.state)
 
 
@@ -136,15 +147,23 @@ def _violations(world: World, learned: Learned) -> dict[str, Any]:
 
 
 def _schedules(world: World, learned: Learned) -> dict[str, Any]:
-    """Renewals under each schedule, under Honour at each price of a retry, and under the oracle."""
+    """Renewals under each schedule, under Honour, and under the oracle: at each price of a retry, or with fewer forms of a credential."""
     makers: dict[str, MakePolicy] = {name: _scheduled(days) for name, days in SCHEDULES.items()}
     policies = {
         **{name: make(world) for name, make in makers.items()},
         "Honour": _honour(world, learned),
-        **{f"Honour, a retry priced {price:g}": _honour(world, learned, price_minor=price) for price in PRICES},
+        **(
+            {name: _honour(world, learned, forms=forms) for name, forms in WITHOUT.items()}
+            if world.scenario.updater
+            else {_priced(price): _honour(world, learned, price_minor=price) for price in PRICES}
+        ),
         "oracle": oracle(world),
     }
     return {"policies": {name: _renewals(play(world, policy=policy)) for name, policy in policies.items()}}
+
+
+def _priced(price_minor: float) -> str:
+    return f"Honour, a retry priced {price_minor:g}"
 
 
 def _scheduled(days: tuple[float, ...]) -> MakePolicy:
@@ -162,6 +181,7 @@ def _renewals(result: Played) -> dict[str, float]:
         "net_margin_minor": float(result.net_margin_minor[own].mean()),
         "recovery_rate": recovered / max(1, int(refused.sum())),
         "retries_per_recovered": retries / max(1, recovered),
+        "retries_per_refused": retries / max(1, int(refused.sum())),
         "retries": retries,
         "refused": int(refused.sum()),
         "rule_violations": result.rule_violations,
@@ -188,22 +208,64 @@ def print_violations(worlds: dict[str, Any]) -> None:
 
 
 def print_schedules(worlds: dict[str, Any]) -> None:
-    """Policies by scenario, and differences to Honour in pairs, with 95 % intervals over worlds."""
+    """Policies by scenario, and differences in pairs, with 95 % intervals over worlds."""
     for scenario in sorted({each["scenario"] for each in worlds.values()}):
         played = [each["policies"] for each in worlds.values() if each["scenario"] == scenario]
         refused = sum(each["Honour"]["refused"] for each in played)
         print(f"\n{scenario}: {len(played)} worlds, {refused} refused renewals under Honour")
-        print(f"{'policy':30}{'margin, cents':>24}{'recovered, %':>22}{'retries each':>22}{'Honour less it, cents':>26}{'broken':>8}")
+        print(f"{'policy':30}{'margin, cents':>24}{'Honour less it, cents':>26}{'recovered, %':>22}{'retries each':>22}{'broken':>8}")
         for name in played[0]:
-            own = [each[name] for each in played]
-            less = [each["Honour"]["expected_margin_minor"] - each[name]["expected_margin_minor"] for each in played]
-            cells = (
-                _cell(mean_interval([one["expected_margin_minor"] for one in own]), 24),
-                _cell(mean_interval([100.0 * one["recovery_rate"] for one in own]), 22),
-                _cell(mean_interval([one["retries_per_recovered"] for one in own]), 22),
-                _cell(mean_interval(less), 26),
-            )
-            print(f"{name:30}{''.join(cells)}{fmean(one['rule_violations'] for one in own):8.1f}")
+            broken = fmean(each[name]["rule_violations"] for each in played)
+            figures = _figure(played, name, "expected_margin_minor"), _less(played, "Honour", name, "expected_margin_minor")
+            shares = _figure(played, name, "recovery_rate", scale=100.0), _figure(played, name, "retries_per_recovered")
+            print(f"{name:30}{_cell(figures[0], 24)}{_cell(figures[1], 26)}{_cell(shares[0], 22)}{_cell(shares[1], 22)}{broken:8.1f}")
+        print(f"{f'less {RIVAL}':30}{'margin, cents':>24}{'recovered, points':>24}{'retries each':>24}{'retries per refused':>24}")
+        for name in played[0]:
+            if name.startswith("Honour"):
+                cells = (
+                    _cell(_less(played, name, RIVAL, "expected_margin_minor"), 24),
+                    _cell(_less(played, name, RIVAL, "recovery_rate", scale=100.0), 24),
+                    _cell(_less(played, name, RIVAL, "retries_per_recovered"), 24),
+                    _cell(_less(played, name, RIVAL, "retries_per_refused"), 24),
+                )
+                print(f"{name:30}{''.join(cells)}")
+        if _priced(PRICES[0]) in played[0]:
+            _draw_frontier(played)
+
+
+def _figure(played: list[dict[str, Any]], name: str, key: str, *, scale: float = 1.0) -> Interval:
+    return mean_interval([scale * each[name][key] for each in played])
+
+
+def _less(played: list[dict[str, Any]], name: str, other: str, key: str, *, scale: float = 1.0) -> Interval:
+    return mean_interval([scale * (each[name][key] - each[other][key]) for each in played])
+
+
+def _draw_frontier(played: list[dict[str, Any]]) -> None:
+    """Recovered against retries made, Honour's prices joined by a line, schedules as points; bars are 95 % intervals over worlds."""
+    figure = Figure(figsize=(8.0, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    line = ["Honour", *(_priced(price) for price in PRICES)]
+    for names, colour, mark in ((line, "#1858c8", "o-"), (list(SCHEDULES), "#c58a00", "s")):
+        across, up = ([_figure(played, name, key) for name in names] for key in ("retries_per_refused", "recovery_rate"))
+        x, y = [each.value for each in across], [100.0 * each.value for each in up]
+        error = {"xerr": _reach(across, 1.0), "yerr": _reach(up, 100.0)}
+        axes.errorbar(x, y, **error, fmt=mark, color=colour, markersize=5, linewidth=1.6, elinewidth=0.8)
+        for name, at, height in zip(names, x, y, strict=True):
+            label = name.removeprefix("Honour, a retry priced ")
+            axes.annotate(label, (at, height), xytext=(5, -11), textcoords="offset points", fontsize=8, color=colour)
+    axes.set_xlabel("retries for each refused renewal")
+    axes.set_ylabel("refused renewals recovered, %")
+    axes.set_title("Honour by the price of a retry, minor units, beside fixed schedules", loc="left", fontsize=10)
+    axes.set_xlim(left=0.0)
+    axes.set_ylim(bottom=0.0)
+    figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
+    print(PICTURE)
+
+
+def _reach(intervals: list[Interval], scale: float) -> list[float]:
+    """Half widths, for bars."""
+    return [0.0 if each.high is None else scale * (each.high - each.value) for each in intervals]
 
 
 def _cell(interval: Interval, width: int) -> str:

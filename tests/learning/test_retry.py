@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 import pytest
@@ -64,7 +69,7 @@ def test_the_hazard_follows_the_delay(model: RetryModel) -> None:
     before = Before(2, "declined", "51")
     delays = model.odds_of_delays(before, hours=[2.0, 48.0])
     instants = [START_US + hour * 3_600_000_000 + 20 * DAY_US for hour in range(0, 24 * 28, 5)]
-    odds = model.odds_of_slots(payment, before=before, slots_us=instants).mean() * delays * model.odds_of_number(2)
+    odds = model.odds_of_slots(payment, before=before, slots_us=instants).mean() * delays * model.odds_of_number(2, before=before)
     assert odds / (1.0 + odds) == pytest.approx([0.1, 0.5], abs=0.05)
 
 
@@ -95,9 +100,74 @@ def test_a_change_of_credential_has_a_chance_of_its_own_after_each_kind_of_answe
         before = Before(2, "declined", code, "pan")
         odds = model.odds_of_slots(payment, before=before, slots_us=instants).mean() * model.odds_of_delays(before, hours=[24.0])[0]
         factors = [model.odds_of_change(form, before=before) for form in ("pan", "updated_pan")]
-        found = [odds * factor * model.odds_of_number(2) for factor in factors if factor is not None]
+        found = [odds * factor * model.odds_of_number(2, before=before) for factor in factors if factor is not None]
         assert [each / (1.0 + each) for each in found] == pytest.approx(truth, abs=0.05)
     assert model.odds_of_change("network_token", before=Before(2, "declined", "54", "pan")) is None
+
+
+def _renewals(n: int, *, seed: int, code: str = "51", chance: Callable[[float, int], float]) -> pa.Table:
+    """Renewals refused with `code` and tried again after 24 or 48 hours, or as `chance` says of other waits, over 60 days.
+
+    chance  P(approved) by hours waited and day of the month in Germany; a wait of chance 0 is never tried
+    """
+    luck = np.random.default_rng(seed)
+    waits = [hours for hours in (2.0, 24.0, 48.0) if chance(hours, 1) > 0.0]
+    columns: dict[str, list[object]] = {name: [] for name in _table(2, seed=1).column_names}
+    known = {"authentication": "none", "merchant_id": "mer_1", "amount_minor": 1_000, "currency": "EUR", "network": "visa"}
+    known |= {
+        "funding": "debit",
+        "issuer": "iss_1",
+        "issuer_country": "DE",
+        "initiator": "merchant",
+        "credential": "pan",
+        "risk_score": 0.1,
+    }
+    for number in range(n):
+        waited_h = float(luck.choice(waits))
+        at_us = START_US + number * 60 * DAY_US // n
+        then_us = at_us + int(waited_h * 3.6e9)
+        day = datetime.fromtimestamp(then_us / 1e6, tz=ZoneInfo("Europe/Berlin")).day
+        first = {"at_us": at_us, "approved": 0, "attempt_number": 1}
+        again = {"at_us": then_us, "approved": int(luck.random() < chance(waited_h, day)), "attempt_number": 2}
+        again |= {"payment_last_status": "declined", "payment_last_response_code": code, "payment_seconds_since_answer": waited_h * 3600}
+        for row in (first, again):
+            for name, values in columns.items():
+                values.append({**known, "payment_id": f"p{number}", **row}.get(name))
+    return pa.table(columns)
+
+
+def _said(model: RetryModel, *, days: Iterable[int] = range(1, 29), waited_h: float, number: int = 2, code: str = "51") -> float:
+    """What the model says of noon of these days of January 2026, on average."""
+    payment = Payment(payment_id="p", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD, initiator="merchant")
+    before = Before(number, "declined", code, "pan")
+    instants = [START_US + (day - 1) * DAY_US + DAY_US // 2 for day in days]
+    return float(np.mean([model.p_retry(payment, before=before, credential="pan", at_us=at_us, waited_h=waited_h) for at_us in instants]))
+
+
+def test_a_wait_that_the_log_never_tried_does_not_look_as_good_as_those_that_it_did() -> None:
+    model = fit_retry_model(_renewals(4_000, seed=3, chance=lambda hours, _: 0.0 if hours < 24.0 else 0.3))
+    tried, never = (_said(model, waited_h=hours) for hours in (24.0, 2.0))
+    assert tried == pytest.approx(0.3, abs=0.05)
+    assert never < 0.1
+    of_a_fault = fit_retry_model(_renewals(4_000, seed=3, code="91", chance=lambda hours, _: 0.0 if hours < 24.0 else 0.3))
+    assert _said(of_a_fault, waited_h=2.0, code="91") == pytest.approx(0.3, abs=0.05)
+
+
+def test_a_log_in_which_short_waits_succeed_overrules_what_was_believed_of_them() -> None:
+    model = fit_retry_model(_renewals(4_000, seed=4, chance=lambda hours, _: 0.5 if hours < 24.0 else 0.3))
+    assert [_said(model, waited_h=hours) for hours in (2.0, 24.0)] == pytest.approx([0.5, 0.3], abs=0.05)
+
+
+def test_each_attempt_beyond_those_of_the_log_has_less_of_a_chance() -> None:
+    model = fit_retry_model(_renewals(4_000, seed=3, chance=lambda hours, _: 0.0 if hours < 24.0 else 0.3))
+    chances = [_said(model, waited_h=48.0, number=number) for number in range(2, 9)]
+    assert all(later < 0.75 * earlier for earlier, later in pairwise(chances))
+
+
+def test_a_day_of_the_month_on_which_money_comes_is_learned_though_no_table_of_paydays_has_it() -> None:
+    model = fit_retry_model(_renewals(6_000, seed=5, chance=lambda hours, day: 0.0 if hours < 24.0 else 0.6 if 10 <= day <= 12 else 0.2))
+    said = [_said(model, days=days, waited_h=48.0) for days in (range(1, 10), (10, 11, 12), range(13, 29))]
+    assert said == pytest.approx([0.2, 0.6, 0.2], abs=0.07)
 
 
 def test_what_was_never_seen_weighs_nothing(model: RetryModel) -> None:

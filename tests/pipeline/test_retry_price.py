@@ -27,7 +27,7 @@ from honour.stores.opening import open_log
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY_US = 86_400_000_000
-MODEL = RetryModel(retry=AdditiveLogit(intercept=-1.0, weights={"after=51": 0.2, "delay>=18h": 0.5, "number=3": -0.5, "number=4": -1.0}))
+MODEL = RetryModel(retry=AdditiveLogit(intercept=-1.0, weights={"after=51": 0.2, "delay>=18h": 0.5, "number>=3": -0.5, "number>=4": -0.5}))
 ROUTES = (Route(id="acq_a", cost=RouteCost(attempt_minor=10.0)),)
 
 

@@ -20,7 +20,7 @@ TERMS = Merchant(delay_cost_bps_per_day=0.0)
 MODEL = RetryModel(
     retry=AdditiveLogit(
         intercept=-1.5,
-        weights={"after=51": 0.5, "after=05": -0.5, "delay>=6h": 0.6, "delay>=36h&funds": 1.0, "number=3": -0.4, "number=4": -0.8},
+        weights={"after=51": 0.5, "after=05": -0.5, "delay>=6h": 0.6, "delay>=36h&funds": 1.0, "number>=3": -0.4, "number>=4": -0.4},
     )
 )
 
@@ -43,7 +43,9 @@ def _schedules(refused: Refused, *, hours: int, attempts: int) -> Iterator[tuple
             value, retries, p_open, last = 0.0, 0.0, 1.0, 0
             for number, hour in enumerate(chosen, start=2):
                 odds = MODEL.odds_of_slots(refused.payment, before=refused.before, slots_us=[START_US + hour * HOUR_US])[0]
-                odds *= MODEL.odds_of_delays(refused.before, hours=[float(hour - last)])[0] * MODEL.odds_of_number(number)
+                odds *= MODEL.odds_of_delays(refused.before, hours=[float(hour - last)])[0] * MODEL.odds_of_number(
+                    number, before=refused.before
+                )
                 p, last = odds / (1.0 + odds), hour
                 retries += p_open
                 value += p_open * (p * worth.approval_minor - worth.attempt_minor - (1.0 - p) * worth.refusal_minor)

@@ -61,7 +61,7 @@ def _value(schedule: tuple[int, ...], *, model: RetryModel, worth: Worth, last: 
     first, rest = schedule[0], schedule[1:]
     at_us = START_US + first * HOUR_US
     odds = model.odds_of_slots(_payment(), before=REFUSED, slots_us=[at_us])[0]
-    odds *= model.odds_of_delays(REFUSED, hours=[float(first - last)])[0] * model.odds_of_number(number)
+    odds *= model.odds_of_delays(REFUSED, hours=[float(first - last)])[0] * model.odds_of_number(number, before=REFUSED)
     p = odds / (1.0 + odds)
     later = _value(rest, model=model, worth=worth, last=first, number=number + 1)
     return float(p * worth.approval_minor - worth.attempt_minor + (1.0 - p) * (later - worth.refusal_minor))
@@ -78,7 +78,7 @@ def _value(schedule: tuple[int, ...], *, model: RetryModel, worth: Worth, last: 
 def test_no_schedule_of_attempts_is_worth_more_than_the_plan(
     after_1: float, after_6: float, night: float, second: float, attempts: int
 ) -> None:
-    weights = {"delay>=1h": after_1, "delay>=6h&funds": after_6, "hour=3": night, "number=3": second, "number=4": 2.0 * second}
+    weights = {"delay>=1h": after_1, "delay>=6h&funds": after_6, "hour=3": night, "number>=3": second, "number>=4": second}
     model, worth = RetryModel(retry=AdditiveLogit(intercept=-1.0, weights=weights)), Worth(200.0, 12.0, 3.0)
     schedules = [hours for n in range(attempts + 1) for hours in combinations(range(1, 9), n)]
     best = max(_value(hours, model=model, worth=worth) for hours in schedules)
@@ -100,7 +100,7 @@ def _best_with_change(schedule: tuple[int, ...], *, model: RetryModel, updated: 
             return 0.0
         hour, options = schedule[at], []
         odds = model.odds_of_slots(_payment(), before=CHANGED, slots_us=[START_US + hour * HOUR_US])[0]
-        odds *= model.odds_of_delays(CHANGED, hours=[float(hour - last)])[0] * model.odds_of_number(2 + at)
+        odds *= model.odds_of_delays(CHANGED, hours=[float(hour - last)])[0] * model.odds_of_number(2 + at, before=CHANGED)
         for worth, factor, changes in ((WORTH, 1.0, False), (updated, model.odds_of_change("updated_pan", before=CHANGED), True)):
             if not (changes and spent):
                 p = odds * (factor or 1.0) / (1.0 + odds * (factor or 1.0))
@@ -122,7 +122,7 @@ def _best_with_change(schedule: tuple[int, ...], *, model: RetryModel, updated: 
 def test_no_schedule_with_a_change_of_credential_is_worth_more_than_the_plan(
     change: float, after_1: float, after_6: float, price: float, attempts: int
 ) -> None:
-    weights = {"delay>=1h": after_1, "delay>=6h&other": after_6, "changed=updated_pan&card": change, "number=3": -0.3, "number=4": -0.6}
+    weights = {"delay>=1h": after_1, "delay>=6h&other": after_6, "changed=updated_pan&card": change, "number>=3": -0.3, "number>=4": -0.3}
     model = RetryModel(retry=AdditiveLogit(intercept=-2.0, weights=weights))
     updated = Worth(200.0, 12.0 + price, 3.0)
     schedules = [hours for n in range(attempts + 1) for hours in combinations(range(1, 8), n)]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # scikit-learn ships no types
-from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]  # as above
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]  # scikit-learn ships no types
 
 from honour.approval.retry_model import (
     DAY_US,
+    PRIOR,
     AdditiveLogit,
     Before,
     RetryModel,
@@ -31,6 +35,7 @@ ROWS_MIN, TERM_ROWS_MIN = 200, 15
 """Rows that a part needs; rows that a term needs to have a weight of its own."""
 PENALTIES = (0.03, 0.1, 0.3, 1.0)
 """Inverse strengths of the ridge penalty, from which five folds over payments choose."""
+NOTHING: Mapping[str, float] = MappingProxyType({})
 _COLUMNS = (
     "payment_id",
     "at_us",
@@ -75,13 +80,21 @@ class _Sample(NamedTuple):
     groups: list[str]
 
 
+class _Known(NamedTuple):
+    """Rows of a fit: which terms each has, what came of it, and the log-odds that are known before."""
+
+    x: sparse.csr_matrix
+    y: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+
 def fit_retry_model(table: pa.Table) -> RetryModel:
     """The retry model of a training set; a part for which there are too few rows is None.
 
     table  as `honour.features.offline.training_set` gives it
     """
     attempts = list(_attempts(table))
-    return RetryModel(recovery=_fit(_followed(attempts)), retry=_fit(_retried(attempts)))
+    return RetryModel(recovery=_fit(_followed(attempts)), retry=_fit(_retried(attempts), prior=PRIOR))
 
 
 def _attempts(table: pa.Table) -> Iterator[_Attempt]:
@@ -161,32 +174,45 @@ def _add(sample: _Sample, terms: Terms, *, y: bool, group: str) -> None:
     sample.groups.append(group)
 
 
-def _fit(sample: _Sample) -> AdditiveLogit | None:
-    """Ridge logistic regression, its strength chosen by log loss over payments it was not fitted on."""
+def _fit(sample: _Sample, *, prior: Mapping[str, float] = NOTHING) -> AdditiveLogit | None:
+    """Ridge logistic regression towards `prior`, its strength chosen by log loss over payments it was not fitted on."""
     y = np.array(sample.y, dtype=np.float64)
     if len(y) < ROWS_MIN or min(y.sum(), len(y) - y.sum()) < TERM_ROWS_MIN:
         return None
     counts = Counter(term for terms in sample.terms for term in set(terms))
     vocabulary = {term: at for at, term in enumerate(sorted(term for term, n in counts.items() if n >= TERM_ROWS_MIN))}
-    x = _matrix(sample.terms, vocabulary)
-    penalty = min(PENALTIES, key=lambda each: _loss(x, y=y, groups=np.array(sample.groups), penalty=each))
-    fitted = _logistic(penalty).fit(x, y)
-    weights = fitted.coef_[0].tolist()
-    return AdditiveLogit(intercept=float(fitted.intercept_[0]), weights={term: round(weights[at], 6) for term, at in vocabulary.items()})
+    offset = np.array([math.fsum(prior.get(term, 0.0) for term in set(terms)) for terms in sample.terms])
+    known = _Known(_matrix(sample.terms, vocabulary), y, offset)
+    penalty = min(PENALTIES, key=lambda each: _loss(known, groups=np.array(sample.groups), penalty=each))
+    intercept, *learned = _ridge(known, penalty=penalty).tolist()
+    weights = {**prior, **{term: prior.get(term, 0.0) + learned[at] for term, at in vocabulary.items()}}
+    return AdditiveLogit(intercept=intercept, weights={term: round(weight, 6) for term, weight in sorted(weights.items())})
 
 
-def _loss(x: sparse.csr_matrix, *, y: NDArray[np.float64], groups: NDArray[np.str_], penalty: float) -> float:
+def _loss(known: _Known, *, groups: NDArray[np.str_], penalty: float) -> float:
+    x, y, offset = known
     total = 0.0
     for fitted, held in GroupKFold(n_splits=5).split(x, y, groups):
         if len(np.unique(y[fitted])) < 2:
             return float("inf")
-        p = np.clip(_logistic(penalty).fit(x[fitted], y[fitted]).predict_proba(x[held])[:, 1], 1e-6, 1.0 - 1e-6)
-        total -= float(np.sum(y[held] * np.log(p) + (1.0 - y[held]) * np.log1p(-p)))
+        intercept, *learned = _ridge(_Known(x[fitted], y[fitted], offset[fitted]), penalty=penalty)
+        z = offset[held] + intercept + x[held] @ np.array(learned)
+        total += float(np.sum(np.logaddexp(0.0, z) - y[held] * z))
     return total / len(y)
 
 
-def _logistic(penalty: float) -> Any:
-    return LogisticRegression(C=penalty, solver="lbfgs", max_iter=500)
+def _ridge(known: _Known, *, penalty: float) -> NDArray[np.float64]:
+    """Intercept and weights on top of the offset, (1 + n_terms,): least log loss with half the squared weights over `penalty` added."""
+    x, y, offset = known
+
+    def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = offset + w[0] + x @ w[1:]
+        off = expit(z) - y
+        slope = np.concatenate([[off.sum()], x.T @ off + w[1:] / penalty])
+        return float(np.sum(np.logaddexp(0.0, z) - y * z) + 0.5 * (w[1:] @ w[1:]) / penalty), slope
+
+    found: NDArray[np.float64] = minimize(loss, np.zeros(1 + x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+    return found
 
 
 def _matrix(terms: Sequence[Terms], vocabulary: dict[str, int]) -> sparse.csr_matrix:

@@ -118,7 +118,7 @@ def problem(
     since_h = max(0.0, (at_us - refused_us) / HOUR_US)
     odds = model.odds_of_slots(payment, before=before, slots_us=slots_us)
     first = model.odds_of_delays(before, hours=[since_h + hour for hour in range(n_slots)])
-    numbers = np.array([model.odds_of_number(before.number + ahead) for ahead in range(attempts)])
+    numbers = np.array([model.odds_of_number(before.number + ahead, before=before) for ahead in range(attempts)])
     loud = _loud(payment, slots_us, terms=terms)
     now_odds = float(odds[0] * first[0] * numbers[0])
     return Problem(
