@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,7 +16,7 @@ from honour.features.catalogue import CANDIDATE_FEATURES, PAYMENT_FEATURES, SCHE
 from honour.learning.judge import Judged, judge, retries_of
 from honour.learning.train import train
 from honour.records.event import ServedFeatures
-from honour.records.payment import Card, Payment
+from honour.records.payment import Card, Initiator, Payment
 
 MakeTable = Callable[..., pa.Table]
 MONTH_US = 30 * 86_400_000_000
@@ -92,8 +93,8 @@ def test_nothing_to_judge_on_is_said(trained: TrainedModel, model: ApprovalModel
         judge([], model=model, training=trained.training)
 
 
-def test_attempts_after_a_refusal_are_judged_as_retries_with_the_credential_of_the_attempt_before_them() -> None:
-    def row(at_us: int, number: int, waited_s: float | None, credential: str) -> Judged:
+def test_renewals_after_a_refusal_are_judged_as_retries_with_the_credential_of_the_attempt_before_them() -> None:
+    def row(at_us: int, number: int, waited_s: float | None, credential: str, initiator: Initiator = "merchant") -> Judged:
         told = {
             "attempt_number": number,
             "payment_seconds_since_answer": waited_s,
@@ -106,8 +107,10 @@ def test_attempts_after_a_refusal_are_judged_as_retries_with_the_credential_of_t
             payment=tuple(told.get(feature.name) for feature in PAYMENT_FEATURES),
             candidates=(tuple(told.get(feature.name) for feature in CANDIDATE_FEATURES),),
         )
-        return Judged(served, _payment("pay_1"), at_us, True)
+        payment = msgspec.structs.replace(_payment(f"pay_{initiator}"), initiator=initiator)
+        return Judged(served, payment, at_us, True)
 
-    found = list(retries_of([row(3, 2, 7_200.0, "updated_pan"), row(1, 1, None, "pan")]))
+    shoppers = [row(1, 1, None, "pan", "customer"), row(2, 2, 10.0, "pan", "customer")]
+    found = list(retries_of([row(3, 2, 7_200.0, "updated_pan"), row(1, 1, None, "pan"), *shoppers]))
     assert [(one.before.number, one.before.credential, one.before.response_code, one.waited_h) for one in found] == [(2, "pan", "54", 2.0)]
     assert found[0].credential == "updated_pan"

@@ -153,6 +153,15 @@ def test_a_wait_that_the_log_never_tried_does_not_look_as_good_as_those_that_it_
     assert _said(of_a_fault, waited_h=2.0, code="91") == pytest.approx(0.3, abs=0.05)
 
 
+def test_the_second_try_of_a_shopper_who_waits_says_nothing_of_renewals() -> None:
+    renewals = _renewals(4_000, seed=3, code="05", chance=lambda hours, _: 0.0 if hours < 24.0 else 0.3)
+    shoppers = _renewals(4_000, seed=6, code="05", chance=lambda hours, _: 0.9 if hours < 24.0 else 0.0).to_pylist()
+    rows = [{**row, "payment_id": f"s{row['payment_id']}", "initiator": "customer"} for row in shoppers]
+    model = fit_retry_model(pa.concat_tables([renewals, pa.Table.from_pylist(rows, schema=renewals.schema)]))
+    assert _said(model, waited_h=2.0, code="05") < 0.1
+    assert _said(model, waited_h=24.0, code="05") == pytest.approx(0.3, abs=0.05)
+
+
 def test_a_log_in_which_short_waits_succeed_overrules_what_was_believed_of_them() -> None:
     model = fit_retry_model(_renewals(4_000, seed=4, chance=lambda hours, _: 0.5 if hours < 24.0 else 0.3))
     assert [_said(model, waited_h=hours) for hours in (2.0, 24.0)] == pytest.approx([0.5, 0.3], abs=0.05)

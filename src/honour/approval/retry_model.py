@@ -2,8 +2,9 @@
 
     recovery  P(a later attempt of this payment is approved | this attempt is not), asked before the attempt is sent: what a refusal in
               this form would leave open. A demand for authentication can be answered; a shopper who left a challenge is gone.
-    retry     P(approved | the payment was refused before, delay, instant, last answer): the discrete-time hazard of a payment that is
-              still open. Its rows are attempts, so that payments given up early leave no trace in it (they are censored, not refused).
+    retry     P(approved | a payment of the merchant's was refused before, delay, instant, last answer): the discrete-time hazard of one
+              that is still open. Its rows are attempts, so that payments given up early leave no trace in it (they are censored, not
+              refused).
 
 Terms are strings; a term that learning has not seen weighs nothing.
 """
@@ -253,7 +254,6 @@ def form_terms(payment: Payment, authentication: str, *, before: Before) -> tupl
 def retry_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:
     """What a refused payment adds, whenever it is tried again."""
     return (
-        f"after={_answer(before)}&initiator={payment.initiator}",
         f"after={_answer(before)}&funding={payment.card.funding}",
         f"after{_told(before)}",
         f"issuer={_issuer(payment)}",

@@ -136,13 +136,14 @@ def attempts_of(rows: Sequence[Judged]) -> Rows:
 
 
 def retries_of(rows: Iterable[Judged]) -> Iterator[RetryRow]:
-    """The attempts after a refusal, with the credential of the attempt before them."""
+    """Attempts of merchants' own payments after a refusal, with the credential of the attempt before them."""
     credential_of: dict[str, CredentialForm] = {}
     for row in sorted(rows, key=lambda row: row.at_us):
         number, status, code, waited_s, credential = (_value(row.served, name) for name in _OF_RETRIES)
         last = credential_of.get(row.payment.payment_id)
         credential_of[row.payment.payment_id] = cast(CredentialForm, credential)
-        if isinstance(number, int | float) and isinstance(waited_s, int | float) and number >= 2.0:
+        own = row.payment.initiator == "merchant"
+        if own and isinstance(number, int | float) and isinstance(waited_s, int | float) and number >= 2.0:
             before = Before(int(number), cast(str | None, status), cast(str | None, code), last)
             yield RetryRow(row.payment, before, str(credential), row.at_us, waited_s / 3_600.0, row.approved)
 

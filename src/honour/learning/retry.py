@@ -157,11 +157,12 @@ def _followed(attempts: Sequence[_Attempt]) -> _Sample:
 
 
 def _retried(attempts: Sequence[_Attempt]) -> _Sample:
-    """Attempts after a refusal: approved or not."""
+    """Attempts of merchants' own payments after a refusal: approved or not. A shopper's second try, moments later on another route, says
+    nothing of them."""
     sample = _Sample([], [], [])
     for attempt in attempts:
         payment, before = attempt.payment, attempt.before
-        if before.number < 2 or attempt.waited_h is None:
+        if before.number < 2 or attempt.waited_h is None or payment.initiator != "merchant":
             continue
         terms = attempt_terms(payment, before=before, credential=attempt.credential, at_us=attempt.at_us, waited_h=attempt.waited_h)
         _add(sample, terms, y=attempt.approved, group=payment.payment_id)
