@@ -145,17 +145,17 @@ class RetryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def odds_of_slots(self, payment: Payment, *, before: Before, slots_us: Sequence[int]) -> NDArray[np.float64]:
         """Odds of approval at each instant but for the delay: (n,). Multiply by `odds_of_delays`."""
         assert self.retry is not None
-        country = payment.card.issuer_country
+        country, funds = payment.card.issuer_country, is_funds(before)
         logit = self.retry.logit((*payment_terms(payment, before=before), *retry_terms(payment, before=before)))
-        funds = is_funds(before)
         weight = self.retry.weights.get
-        known: dict[tuple[int, int], float] = {}
+        of_hour = [math.exp(weight(hour_term(hour), 0.0)) for hour in range(24)]
+        of_day: dict[int, float] = {}
         odds = []
         for at_us in slots_us:
-            place = local_place(country, at_us)
-            if place not in known:
-                known[place] = math.exp(logit + math.fsum(weight(term, 0.0) for term in instant_terms(country, place, funds=funds)))
-            odds.append(known[place])
+            day, hour = local_place(country, at_us)
+            if day not in of_day:
+                of_day[day] = math.exp(logit + math.fsum(weight(term, 0.0) for term in day_terms(country, day, funds=funds)))
+            odds.append(of_day[day] * of_hour[hour])
         return np.array(odds)
 
     def odds_of_delays(self, before: Before, *, hours: Sequence[float]) -> NDArray[np.float64]:
@@ -220,11 +220,13 @@ def recovery_kind(payment: Payment) -> tuple[object, ...]:
 def attempt_terms(payment: Payment, *, before: Before, credential: str, at_us: int, waited_h: float) -> tuple[str, ...]:
     """Everything that bears on one attempt after a refusal."""
     country = payment.card.issuer_country
+    day, hour = local_place(country, at_us)
     return (
         *payment_terms(payment, before=before),
         *retry_terms(payment, before=before),
         *number_terms(before.number, before=before),
-        *instant_terms(country, local_place(country, at_us), funds=is_funds(before)),
+        *day_terms(country, day, funds=is_funds(before)),
+        hour_term(hour),
         *delay_terms(waited_h, before=before),
         *change_terms(credential, before=before),
     )
@@ -260,16 +262,18 @@ def retry_terms(payment: Payment, *, before: Before) -> tuple[str, ...]:
     )
 
 
-def instant_terms(country: str | None, place: tuple[int, int], *, funds: bool) -> tuple[str, ...]:
-    """What a local day (days since 1970) and hour add."""
-    day, hour = place
+def day_terms(country: str | None, day: int, *, funds: bool) -> tuple[str, ...]:
+    """What a local day (days since 1970) adds."""
     since = days_since_payday(country, day)
     paid = f"paid={'unknown' if since is None else bisect_right(PAID_DAYS, since)}"
-    kind = "funds" if funds else "other"
-    rest = ("holiday",) if is_holiday(country, day) else ()
     monthday = f"monthday={((EPOCH_DAY + timedelta(days=day)).day - 1) // MONTHDAYS}"
-    clock = (f"hour={bisect_right(HOURS, hour)}", f"weekday={(day + 3) % 7}")
-    return (paid, f"{paid}&{kind}", monthday, f"{monthday}&country={country}", *clock, *rest)
+    rest = ("holiday",) if is_holiday(country, day) else ()
+    return (paid, f"{paid}&{'funds' if funds else 'other'}", monthday, f"{monthday}&country={country}", f"weekday={(day + 3) % 7}", *rest)
+
+
+def hour_term(hour: int) -> str:
+    """What a local hour adds."""
+    return f"hour={bisect_right(HOURS, hour)}"
 
 
 def delay_terms(hours: float, *, before: Before) -> tuple[str, ...]:
