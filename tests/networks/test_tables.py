@@ -64,6 +64,15 @@ def test_every_row_means_and_cites_what_it_did(golden: Callable[[str, str], None
     golden("network_tables.txt", "\n".join(lines) + "\n")
 
 
+def test_where_documents_disagree_the_merchants_reading_decides_or_nothing_hangs_on_it() -> None:
+    """Codes whose readings agree are disputed in their category, region or edition only: in both a person has to change something."""
+    for row in code_rows():
+        if row.disputed and row.says("strict") == row.says("lenient"):
+            assert (row.says("strict").kind, row.wait_s) == ("after_change", 0), row.key
+        if not row.disputed:
+            assert row.says("strict") == row.says("lenient"), row.key
+
+
 @pytest.mark.parametrize(
     ("category", "codes"),
     [
@@ -189,6 +198,21 @@ def test_codes_that_ask_for_authentication_say_so_in_both_tables() -> None:
 def test_what_may_be_done_depends_on_network_and_region(network: str, code: str, country: str, kind: Kind) -> None:
     explained = explain(network, response_code=code, merchant_advice_code=None, countries=(country, country))
     assert (explained.strict_kind, explained.known) == (kind, kind != "unknown")
+
+
+def test_what_one_attempt_too_many_costs_is_said_for_the_day_by_region() -> None:
+    def told(network: str, day: date) -> dict[tuple[str, str], tuple[float, str, tuple[str, ...]]]:
+        found = explain(network, response_code="51", merchant_advice_code=None, on=day)
+        return {(fee.after, fee.crossing): (fee.amount_minor, fee.currency, fee.regions) for fee in found.fees if "US" in fee.regions}
+
+    assert told("visa", date(2026, 4, 24))["limit", "cross_border"] == (15, "USD", ("US", "CA", "EUROPE", "AP", "AE"))
+    assert told("visa", date(2026, 4, 25))["limit", "cross_border"][:2] == (25, "USD")
+    assert told("mastercard", date(2026, 6, 1)) == {
+        ("limit", ""): (50, "USD", ("US", "CA")),
+        ("never", ""): (3, "USD", ("US",)),
+        ("advice", ""): (2, "USD", ("US",)),
+    }
+    assert explain("visa", response_code="51", merchant_advice_code=None).fees == ()
 
 
 def test_the_tables_have_a_name_that_changes_with_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import get_args
 
 import typer
@@ -20,7 +21,7 @@ def explain_code(
     country: str | None = typer.Option(None, "--country", help="The issuer's country: some rows hold in a region only."),
     json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
-    """What a response code means, whether and when it may be tried again, and which documents say so.
+    """What a response code means, whether and when it may be tried again, what breaking a rule costs, and which documents say so.
 
     Where documents contradict each other both readings are shown; the merchant's disputed_rules chooses. Exits with 1 for a code
     that no table knows.
@@ -29,7 +30,9 @@ def explain_code(
         raise BadInput(f"no network {network!r}; allowed: {', '.join(get_args(Network))}.", path="--network")
     if country is not None and country not in COUNTRIES:
         raise BadInput(f"{country!r} is no ISO 3166-1 alpha-2 country. Give two letters, such as BR.", path="--country")
-    explained = explain(network, response_code=code, merchant_advice_code=advice, countries=(country, country))
+    explained = explain(
+        network, response_code=code, merchant_advice_code=advice, countries=(country, country), on=datetime.now(tz=UTC).date()
+    )
     if json:
         show.as_json(explained)
     else:
@@ -48,6 +51,10 @@ def _tell(explained: Explained, *, code: str, advice: str | None) -> None:
         show.out(f"  lenient reading   {explained.lenient}")
     for typed in explained.brazil:
         show.out(f"  in Brazil         {typed.kind}: {typed.reason} ({typed.source})")
+    for fee in explained.fees:
+        crossing = f", {fee.crossing.replace('_', ' ')}" if fee.crossing else ""
+        where = f" ({', '.join(fee.regions)})" if any(fee.regions) else ""
+        show.out(f"  network charges   {fee.amount_minor:g} {fee.currency} minor units{crossing}: {fee.meaning}{where}")
     for row in explained.rows:
         where = f" in {row.region}" if row.region else ""
         since = f", in force from {row.effective_from}" if row.effective_from else ""

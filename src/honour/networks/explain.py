@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 
 from honour.networks.codes import Change, CodeRow, DeclineReason, Kind, Retryability, Signal, read_answer, retryability_of
 from honour.networks.region import Countries
-from honour.networks.rules import brazil_codes
+from honour.networks.rules import AttemptFee, attempt_fees, brazil_codes
 
 _CHANGES: dict[Change, str] = {
     "": "something has changed",
@@ -46,10 +48,25 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
+class Charged(msgspec.Struct, frozen=True, kw_only=True):
+    """What the network charges for one attempt, minor units of `currency`; `after` and `crossing` as in `rules.AttemptFee`.
+
+    regions  where it is charged so; "" is everywhere
+    """
+
+    after: str
+    crossing: str
+    meaning: str
+    amount_minor: float
+    currency: str
+    regions: tuple[str, ...]
+
+
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """An answer explained. `strict` and `lenient` are what may be done by the two readings; they differ only for disputed rows.
 
     decline_category  Visa's, 1 to 4; empty for other networks and where no row says
+    fees              for attempts against the network's rules, on the day that was asked about
     """
 
     network: str
@@ -62,12 +79,21 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     lenient: str
     rows: tuple[Said, ...]
     brazil: tuple[Typed, ...]
+    fees: tuple[Charged, ...]
 
 
-def explain(network: str, *, response_code: str | None, merchant_advice_code: str | None, countries: Countries = (None, None)) -> Explained:
+def explain(
+    network: str,
+    *,
+    response_code: str | None,
+    merchant_advice_code: str | None,
+    countries: Countries = (None, None),
+    on: date | None = None,
+) -> Explained:
     """What an answer of this network means.
 
     countries  of issuer and merchant: some rows hold in a region only
+    on         day of the fees; None leaves them out
 
     >>> explain("visa", response_code="41", merchant_advice_code=None).strict
     'never with this card at this merchant'
@@ -88,6 +114,7 @@ def explain(network: str, *, response_code: str | None, merchant_advice_code: st
         lenient=in_words(lenient),
         rows=tuple(_said(row) for row in rows),
         brazil=tuple(Typed(reason=row.reason, kind=row.kind, source=row.source) for row in brazil),
+        fees=_fees(network, on=on.isoformat()) if on is not None else (),
     )
 
 
@@ -111,6 +138,25 @@ def in_words(said: Retryability) -> str:
             return "again within the network's limits; the same route, authentication and credential not within a day"
         case "unknown":
             return "treated as a plain refusal: it counts towards every limit, and the same candidate is held back for a day"
+
+
+def _fees(network: str, *, on: str) -> tuple[Charged, ...]:
+    """Fees of a day, regions that are charged alike together."""
+    alike: dict[tuple[str, str, str, float, str], list[AttemptFee]] = {}
+    for fee in attempt_fees():
+        if fee.network == network and fee.effective_from <= on and not (fee.effective_until and fee.effective_until <= on):
+            alike.setdefault((fee.after, fee.crossing, fee.meaning, fee.amount_minor, fee.currency), []).append(fee)
+    return tuple(
+        Charged(
+            after=after,
+            crossing=crossing,
+            meaning=meaning,
+            amount_minor=amount_minor,
+            currency=currency,
+            regions=tuple(fee.region for fee in fees),
+        )
+        for (after, crossing, meaning, amount_minor, currency), fees in alike.items()
+    )
 
 
 def _said(row: CodeRow) -> Said:
