@@ -42,13 +42,16 @@ SCHEDULES: dict[str, tuple[float, ...]] = {
     "daily, 14 days": DAILY,
     "daily, 7 days": DAILY[:7],
     "days 1, 3, 7, 14": (1, 3, 7, 14),
+    "days 3, 7, 14": (3, 7, 14),
+    "days 5, 10, 14": (5, 10, 14),
+    "days 7, 14": (7, 14),
     "hours 1, 6, 12, then daily": (*HOURS, *DAILY),
 }
 """What merchants set: days after the first attempt on which a refused renewal is tried again."""
 PRICES = (50.0, 100.0, 200.0, 300.0, 450.0, 857.0)
-"""Prices of a retry, minor units, at which Honour makes fewer of them; at the last hardly one is worth it."""
-RIVAL = "days 1, 3, 7, 14"
-"""The fixed schedule that recovers most."""
+"""Prices of a retry, minor units, at which Honour makes fewer of them; the last is about what a renewal in US dollars earns."""
+RIVALS = ("days 1, 3, 7, 14", "days 5, 10, 14", "days 7, 14")
+"""Fixed schedules that recover most: one that merchants use, and two that make few attempts."""
 WITHOUT = {"Honour without the updater": ("pan", "network_token"), "Honour, card number alone": ("pan",)}
 """Credential forms that are left to it where routes can ask the account updater."""
 PICTURE = RESULTS / "retries_frontier.png"
@@ -207,6 +210,9 @@ def print_violations(worlds: dict[str, Any]) -> None:
         raise SystemExit(1)
 
 
+_ORDER = ("Honour", *(_priced(price) for price in PRICES), *WITHOUT, *SCHEDULES, "oracle")
+
+
 def print_schedules(worlds: dict[str, Any]) -> None:
     """Policies by scenario, and differences in pairs, with 95 % intervals over worlds."""
     for scenario in sorted({each["scenario"] for each in worlds.values()}):
@@ -214,22 +220,24 @@ def print_schedules(worlds: dict[str, Any]) -> None:
         refused = sum(each["Honour"]["refused"] for each in played)
         print(f"\n{scenario}: {len(played)} worlds, {refused} refused renewals under Honour")
         print(f"{'policy':30}{'margin, cents':>24}{'Honour less it, cents':>26}{'recovered, %':>22}{'retries each':>22}{'broken':>8}")
-        for name in played[0]:
+        names = [name for name in _ORDER if name in played[0]]
+        for name in names:
             broken = fmean(each[name]["rule_violations"] for each in played)
             figures = _figure(played, name, "expected_margin_minor"), _less(played, "Honour", name, "expected_margin_minor")
             shares = _figure(played, name, "recovery_rate", scale=100.0), _figure(played, name, "retries_per_recovered")
             print(f"{name:30}{_cell(figures[0], 24)}{_cell(figures[1], 26)}{_cell(shares[0], 22)}{_cell(shares[1], 22)}{broken:8.1f}")
-        print(f"{f'less {RIVAL}':30}{'margin, cents':>24}{'recovered, points':>24}{'retries each':>24}{'retries per refused':>24}")
-        for name in played[0]:
-            if name.startswith("Honour"):
-                cells = (
-                    _cell(_less(played, name, RIVAL, "expected_margin_minor"), 24),
-                    _cell(_less(played, name, RIVAL, "recovery_rate", scale=100.0), 24),
-                    _cell(_less(played, name, RIVAL, "retries_per_recovered"), 24),
-                    _cell(_less(played, name, RIVAL, "retries_per_refused"), 24),
-                )
-                print(f"{name:30}{''.join(cells)}")
-        if _priced(PRICES[0]) in played[0]:
+        for rival in RIVALS:
+            print(f"{f'less {rival}':30}{'margin, cents':>24}{'recovered, points':>24}{'retries each':>24}{'retries per refused':>24}")
+            for name in names:
+                if name.startswith("Honour"):
+                    cells = (
+                        _cell(_less(played, name, rival, "expected_margin_minor"), 24),
+                        _cell(_less(played, name, rival, "recovery_rate", scale=100.0), 24),
+                        _cell(_less(played, name, rival, "retries_per_recovered"), 24),
+                        _cell(_less(played, name, rival, "retries_per_refused"), 24),
+                    )
+                    print(f"{name:30}{''.join(cells)}")
+        if _priced(PRICES[0]) in names:
             _draw_frontier(played)
 
 
@@ -246,18 +254,19 @@ def _draw_frontier(played: list[dict[str, Any]]) -> None:
     figure = Figure(figsize=(8.0, 4.6), layout="constrained")
     axes = figure.add_subplot()
     line = ["Honour", *(_priced(price) for price in PRICES)]
-    for names, colour, mark in ((line, "#1858c8", "o-"), (list(SCHEDULES), "#c58a00", "s")):
+    for names, colour, mark, side in ((line, "#1858c8", "o-", "right"), (list(SCHEDULES), "#c58a00", "s", "left")):
         across, up = ([_figure(played, name, key) for name in names] for key in ("retries_per_refused", "recovery_rate"))
         x, y = [each.value for each in across], [100.0 * each.value for each in up]
         error = {"xerr": _reach(across, 1.0), "yerr": _reach(up, 100.0)}
         axes.errorbar(x, y, **error, fmt=mark, color=colour, markersize=5, linewidth=1.6, elinewidth=0.8)
         for name, at, height in zip(names, x, y, strict=True):
-            label = name.removeprefix("Honour, a retry priced ")
-            axes.annotate(label, (at, height), xytext=(5, -11), textcoords="offset points", fontsize=8, color=colour)
+            label = "0" if name == "Honour" else name.removeprefix(_priced(0.0)[:-1])
+            away = {"xytext": (6 if side == "left" else -6, 4), "textcoords": "offset points", "ha": side}
+            axes.annotate(label, (at, height), fontsize=8, color=colour, **away)
     axes.set_xlabel("retries for each refused renewal")
     axes.set_ylabel("refused renewals recovered, %")
     axes.set_title("Honour by the price of a retry, minor units, beside fixed schedules", loc="left", fontsize=10)
-    axes.set_xlim(left=0.0)
+    axes.set_xlim(0.0, 1.3 * max(_figure(played, name, "retries_per_refused").value for name in SCHEDULES))
     axes.set_ylim(bottom=0.0)
     figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
     print(PICTURE)

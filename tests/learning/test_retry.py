@@ -105,8 +105,8 @@ def test_a_change_of_credential_has_a_chance_of_its_own_after_each_kind_of_answe
     assert model.odds_of_change("network_token", before=Before(2, "declined", "54", "pan")) is None
 
 
-def _renewals(n: int, *, seed: int, code: str = "51", chance: Callable[[float, int], float]) -> pa.Table:
-    """Renewals refused with `code` and tried again after 24 or 48 hours, or as `chance` says of other waits, over 60 days.
+def _renewals(n: int, *, seed: int, code: str = "51", days: int = 60, chance: Callable[[float, int], float]) -> pa.Table:
+    """Renewals refused with `code` and tried again after 24 or 48 hours, or as `chance` says of other waits, from New Year on.
 
     chance  P(approved) by hours waited and day of the month in Germany; a wait of chance 0 is never tried
     """
@@ -124,7 +124,7 @@ def _renewals(n: int, *, seed: int, code: str = "51", chance: Callable[[float, i
     }
     for number in range(n):
         waited_h = float(luck.choice(waits))
-        at_us = START_US + number * 60 * DAY_US // n
+        at_us = START_US + number * days * DAY_US // n
         then_us = at_us + int(waited_h * 3.6e9)
         day = datetime.fromtimestamp(then_us / 1e6, tz=ZoneInfo("Europe/Berlin")).day
         first = {"at_us": at_us, "approved": 0, "attempt_number": 1}
@@ -177,6 +177,14 @@ def test_a_day_of_the_month_on_which_money_comes_is_learned_though_no_table_of_p
     model = fit_retry_model(_renewals(6_000, seed=5, chance=lambda hours, day: 0.0 if hours < 24.0 else 0.6 if 10 <= day <= 12 else 0.2))
     said = [_said(model, days=days, waited_h=48.0) for days in (range(1, 10), (10, 11, 12), range(13, 29))]
     assert said == pytest.approx([0.2, 0.6, 0.2], abs=0.07)
+
+
+def test_what_one_month_alone_has_shown_of_its_days_is_not_taken_for_a_habit() -> None:
+    model = fit_retry_model(
+        _renewals(6_000, seed=5, days=28, chance=lambda hours, day: 0.0 if hours < 24.0 else 0.6 if 10 <= day <= 12 else 0.2)
+    )
+    assert model.retry is not None
+    assert [term for term in model.retry.weights if term.startswith("monthday")] == []
 
 
 def test_what_was_never_seen_weighs_nothing(model: RetryModel) -> None:

@@ -39,8 +39,8 @@ DELAYS_H = (1, 6, 18, 36, 60, 84, 132, 204)
 """Hours after the last answer from which a delay counts as longer; the weights of all that are passed add up."""
 PAID_DAYS = (3, 7)
 """Days since payday at which the part of the month changes: just paid, first week, later."""
-MONTHDAYS = 3
-"""Days of a month that count as one part of it: paydays that no table knows show in what came of these days."""
+MONTHDAYS, MONTHDAY = 3, "monthday="
+"""Days of a month that count as one part of it: paydays that no table knows show in what came of these days. How their terms begin."""
 HOURS = (6, 12, 18)
 """Local hours at which the part of the day changes."""
 RISKS = (0.01, 0.03, 0.06, 0.12, 0.25, 0.45, 0.7)
@@ -58,7 +58,7 @@ P_RENEWED = 0.3
 updaters publish, 30 to 60 % of failures of expired cards."""
 
 
-_PRIOR_DELAYS = {18: 2.5, 36: 0.4, 60: 0.4, 84: 0.3}
+_PRIOR_DELAYS = {18: 2.5, 36: 0.4, 60: 0.4, 84: 0.4, 132: 0.3, 204: 0.3}
 PRIOR: dict[str, float] = {
     **{f"delay>={hour}h": weight for hour, weight in _PRIOR_DELAYS.items()},
     **{f"delay>={hour}h&{kind}": -weight for hour, weight in _PRIOR_DELAYS.items() for kind in ("card", "technical")},
@@ -68,9 +68,9 @@ PRIOR: dict[str, float] = {
 
 Most logs hold retries after a day or more, and few attempts of each payment: what was never tried must not look as good as what was. A
 refusal for lack of funds is approved with 0.15 on the next day and 0.35 after 3 to 5 days, and each further attempt has 0.6 to 0.7 of the
-chance of the one before (retry vendors as compiled). On the same day they say 0.08; 2.5 takes it far lower, on purpose: it was chosen in
-simulated worlds (seeds 701 to 703), where plans that trusted short waits more spent many attempts on them. Time mends neither the data of
-a card nor a fault on the way more than the log shows.
+chance of the one before (retry vendors as compiled). On the same day they say 0.08; 2.5 takes it far lower, and the two last steps go on after
+day 5, on purpose: they were chosen in simulated worlds (seeds 701 to 703), where plans that trusted short waits more, or saw nothing in long
+ones, spent more attempts on fewer recoveries. Time mends neither the data of a card nor a fault on the way more than the log shows.
 """
 
 
@@ -266,7 +266,7 @@ def day_terms(country: str | None, day: int, *, funds: bool) -> tuple[str, ...]:
     """What a local day (days since 1970) adds."""
     since = days_since_payday(country, day)
     paid = f"paid={'unknown' if since is None else bisect_right(PAID_DAYS, since)}"
-    monthday = f"monthday={((EPOCH_DAY + timedelta(days=day)).day - 1) // MONTHDAYS}"
+    monthday = f"{MONTHDAY}{((EPOCH_DAY + timedelta(days=day)).day - 1) // MONTHDAYS}"
     rest = ("holiday",) if is_holiday(country, day) else ()
     return (paid, f"{paid}&{'funds' if funds else 'other'}", monthday, f"{monthday}&country={country}", f"weekday={(day + 3) % 7}", *rest)
 

@@ -18,6 +18,7 @@ from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]  
 
 from honour.approval.retry_model import (
     DAY_US,
+    MONTHDAY,
     PRIOR,
     AdditiveLogit,
     Before,
@@ -26,6 +27,7 @@ from honour.approval.retry_model import (
     form_terms,
     recovery_terms,
 )
+from honour.records.instant import from_us
 from honour.records.payment import Card, Initiator, Payment
 from honour.records.route import CredentialForm
 
@@ -159,14 +161,26 @@ def _followed(attempts: Sequence[_Attempt]) -> _Sample:
 def _retried(attempts: Sequence[_Attempt]) -> _Sample:
     """Attempts of merchants' own payments after a refusal: approved or not. A shopper's second try, moments later on another route, says
     nothing of them."""
-    sample = _Sample([], [], [])
+    sample, months = _Sample([], [], []), []
     for attempt in attempts:
         payment, before = attempt.payment, attempt.before
         if before.number < 2 or attempt.waited_h is None or payment.initiator != "merchant":
             continue
         terms = attempt_terms(payment, before=before, credential=attempt.credential, at_us=attempt.at_us, waited_h=attempt.waited_h)
         _add(sample, terms, y=attempt.approved, group=payment.payment_id)
-    return sample
+        months.append(from_us(attempt.at_us).month)
+    return sample._replace(terms=_lasting(sample.terms, months=months))
+
+
+def _lasting(rows: list[Terms], *, months: list[int]) -> list[Terms]:
+    """Without days of the month that one month alone has shown: what came of them may be its luck."""
+    seen: dict[str, set[int]] = {}
+    for terms, month in zip(rows, months, strict=True):
+        for term in terms:
+            if term.startswith(MONTHDAY):
+                seen.setdefault(term, set()).add(month)
+    passing = {term for term, in_months in seen.items() if len(in_months) < 2}
+    return [tuple(term for term in terms if term not in passing) for terms in rows]
 
 
 def _add(sample: _Sample, terms: Terms, *, y: bool, group: str) -> None:
