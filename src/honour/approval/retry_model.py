@@ -68,9 +68,9 @@ PRIOR: dict[str, float] = {
 
 Most logs hold retries after a day or more, and few attempts of each payment: what was never tried must not look as good as what was. A
 refusal for lack of funds is approved with 0.15 on the next day and 0.35 after 3 to 5 days, and each further attempt has 0.6 to 0.7 of the
-chance of the one before (retry vendors as compiled). On the same day they say 0.08; 2.5 takes it far lower, and the two last steps go on after
-day 5, on purpose: they were chosen in simulated worlds (seeds 701 to 703), where plans that trusted short waits more, or saw nothing in long
-ones, spent more attempts on fewer recoveries. Time mends neither the data of a card nor a fault on the way more than the log shows.
+chance of the one before (retry vendors as compiled). On the same day they say 0.08; 2.5 takes it far lower, and the two last steps go on
+after day 5, on purpose: they were chosen in simulated worlds (seeds 701 to 703), where plans that trusted short waits more, or saw nothing
+in long ones, spent more attempts on fewer recoveries. Time mends neither the data of a card nor a fault on the way more than the log shows.
 """
 
 
