@@ -121,8 +121,14 @@ def _play(
 
 
 def _honour(world: World, learned: Learned, *, price_minor: float = 0.0, forms: tuple[str, ...] = ()) -> EnginePolicy:
-    """Honour with a price of a retry, and with these credential forms alone when some are named."""
-    merchants = {name: msgspec.structs.replace(terms, retry_price_minor=price_minor) for name, terms in learned.settings.merchants.items()}
+    """Honour with a price of a retry, and with these credential forms alone when some are named.
+
+    Nobody cancels in the simulated world while a renewal waits, and so Honour is told.
+    """
+    merchants = {
+        name: msgspec.structs.replace(terms, retry_price_minor=price_minor, delay_cost_bps_per_day=0.0)
+        for name, terms in learned.settings.merchants.items()
+    }
     policy = PolicySettings(salt=f"{world.seed}/{world.stream}")
     routes = tuple(
         msgspec.structs.replace(route, credentials=tuple(form for form in route.credentials if not forms or form in forms))
