@@ -35,6 +35,7 @@ def train(
     until: datetime | None = typer.Option(None, "--until", help="Learn only from attempts before this instant (UTC)."),
     holdout_days: float = typer.Option(10.0, "--holdout-days", min=0.01, help="Last days kept aside to judge on before the final fit."),
     seed: int = typer.Option(1, "--seed", min=0, help="Same data and seed, same bundle."),
+    threads: int | None = typer.Option(None, "--threads", min=1, help="Threads of training. Default: every core."),
     json: bool = JSON,
 ) -> None:
     """Fit and calibrate an approval model on the log, judge it on its last days, and write a bundle.
@@ -53,6 +54,7 @@ def train(
             holdout_days=holdout_days,
             seed=seed,
             step=step,
+            threads=threads,
             kind=kind or told.kind,
             settings=told.settings if kind in (None, told.kind) else None,
         )
