@@ -81,7 +81,7 @@ def _decided() -> Callable[[int], object]:
         at_us = START_US + 2 * HOUR_US + number * HOUR_US // 7
         allowed = counter.allowed(payment, at_us=at_us)
         history = History(1, False, START_US, ("acq_0",), "declined", "54", START_US, "network_token")
-        considered = consider(payment, routes=routes, requested=None, allowed=allowed, at_us=at_us, last_code="54", refused=True)
+        considered = consider(payment, routes=routes, requested=None, allowed=allowed, last_code="54", refused=True)
         n = sum(one.eligible for one in considered)
         return decide(
             payment,

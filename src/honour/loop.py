@@ -234,7 +234,7 @@ def train(
     seed: int,
     step: Step,
     threads: int | None = None,
-    kind: str = "lightgbm",
+    kind: str = "mixed",
     settings: Mapping[str, float] | None = None,
 ) -> Trained:
     """Fit, calibrate and judge on the log up to `until`; write the bundle whole. All cores, unless `threads` says fewer."""

@@ -160,6 +160,7 @@ def a_payment(draw: Any) -> Payment:
             funding=draw(st.sampled_from(["credit", None])),
             issuer=draw(st.sampled_from(["itau", "", None])),
             issuer_country=issuer_country,
+            expires=draw(st.sampled_from([None, "2025-12", "2026-02", "2026-03", "2031-01"])),
             network_token=draw(st.booleans()),
         ),
         mcc=draw(st.sampled_from(["5732", None])),

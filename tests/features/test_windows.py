@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 
@@ -14,7 +15,7 @@ from honour.features.catalogue import CATALOGUE, FEATURES
 from honour.features.columns import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, read_payment
 from honour.features.offline import features_of
 from honour.features.online import FeatureState
-from honour.features.view import DISTINCT_MAX, Catalogue, DecayedFeature, LastColumn, LastFeature, WindowFeature
+from honour.features.view import DISTINCT_MAX, HOUR, Catalogue, DecayedFeature, LastColumn, LastFeature, WindowFeature
 from honour.records.attempt import Status
 from honour.records.payment import Card, Payment
 from honour.records.route import Candidate
@@ -99,6 +100,16 @@ def test_without_answers_rates_ratios_and_last_answers_are_not_known_and_counts_
     }
     assert {name: value for name, value in values.items() if value is not None and name not in context} == counted
     assert (values["local_hour"], values["local_weekday"], values["local_day_of_month"]) == (21, 5, 28)
+
+
+@pytest.mark.parametrize(
+    ("expires", "hours_later", "expected"), [("2026-02", 2, 0), ("2026-02", 3, 1), ("2026-03", 3, 0), ("2025-12", 0, 1), (None, 0, None)]
+)
+def test_a_card_is_past_its_month_when_the_shopper_s_calendar_says_so(expires: str | None, hours_later: int, expected: int | None) -> None:
+    about = payment()  # In Brazil, where March begins three hours after it does in UTC.
+    about = msgspec.structs.replace(about, card=msgspec.structs.replace(about.card, expires=expires))
+    values = asked_both_ways([], about=about, candidate=ACQ_1, at_us=MIDNIGHT_US + hours_later * HOUR * SECOND)
+    assert values["card_expired"] == expected
 
 
 def test_a_thin_group_is_pulled_to_its_parent() -> None:

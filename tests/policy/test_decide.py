@@ -42,7 +42,7 @@ def decided(
     fallback_order: tuple[str, ...] = (),
 ) -> Decided:
     allowed = allowed or Allowed()
-    considered = consider(payment, routes=routes, requested=None, allowed=allowed, at_us=AT_US)
+    considered = consider(payment, routes=routes, requested=None, allowed=allowed)
     return decide(
         payment,
         considered=considered,

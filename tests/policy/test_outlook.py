@@ -45,7 +45,6 @@ def _decided(
         routes=routes,
         requested=None,
         allowed=allowed,
-        at_us=AT_US,
         last_code=history.last_response_code,
         refused=history.n_answered > 0,
     )
@@ -95,7 +94,7 @@ def test_a_value_is_that_of_the_attempt_and_of_what_may_follow_to_the_last_bit(
     routes = tuple(Route(id=f"acq_{at}", country="DE" if at % 2 else "BR", cost=cost) for at, (cost, _, _) in enumerate(known))
     payment = Payment(payment_id="pay_1", merchant_id="mer_1", amount_minor=amount_minor, currency="EUR", card=CARD)
     terms, p_approve, p_model = Merchant(margin_bps=2_000), [p for _, p, _ in known], [p for _, _, p in known]
-    considered = consider(payment, routes=routes, requested=None, allowed=Allowed(), at_us=AT_US)
+    considered = consider(payment, routes=routes, requested=None, allowed=Allowed())
     asked = Asked(payment, considered, terms, Allowed(), History(), AT_US)
     predicted = Predicted(np.array(p_approve), np.array(p_model) if is_corrected else None, np.array(p_model) if is_corrected else None)
     seen = outlook(asked, predicted, planned=None, model=OPEN_DOOR)
@@ -188,7 +187,7 @@ def test_the_plan_ends_at_the_deadline() -> None:
     payment = Payment(
         payment_id="pay_1", merchant_id="mer_1", amount_minor=1_000, currency="EUR", card=CARD, initiator="merchant", deadline_at=soon
     )
-    considered = consider(payment, routes=ROUTES, requested=None, allowed=Allowed(), at_us=AT_US)
+    considered = consider(payment, routes=ROUTES, requested=None, allowed=Allowed())
     made = decide(
         payment,
         considered=considered,

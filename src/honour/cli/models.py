@@ -29,7 +29,7 @@ JSON = typer.Option(False, "--json", help="Print one JSON object on standard out
 def train(
     data: Path = DATA,
     kind: str | None = typer.Option(
-        None, "--kind", help=f"Kind of model: {', '.join(get_args(KindName))}. Default: train.kind of honour.toml, lightgbm."
+        None, "--kind", help=f"Kind of model: {', '.join(get_args(KindName))}. Default: train.kind of honour.toml, mixed."
     ),
     out: Path | None = typer.Option(None, "--out", help="Folder of the bundle. Default: bundle in the data folder."),
     until: datetime | None = typer.Option(None, "--until", help="Learn only from attempts before this instant (UTC)."),

@@ -48,6 +48,8 @@ _CONTEXT: tuple[Feature, ...] = (
     LocalTimeFeature(name="local_hour", part="hour"),
     LocalTimeFeature(name="local_weekday", part="weekday"),
     LocalTimeFeature(name="local_day_of_month", part="day_of_month"),
+    # No rule forbids a card past its month: what the merchant types may be old, and some issuers look past it. The log says how often.
+    LocalTimeFeature(name="card_expired", part="card_expired"),
 )
 
 

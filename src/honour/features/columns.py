@@ -30,8 +30,9 @@ PAYMENT_COLUMNS: dict[str, Literal["text", "integer", "real"]] = {
     "has_network_token": "integer",
     "shopper_country": "text",
     "sca_scope": "text",
+    "expires_month": "integer",
 }
-"""What a feature may read of a payment, in the order of `read_payment`."""
+"""What a feature may read of a payment, in the order of `read_payment`. A month is counted from January 1970."""
 
 CANDIDATE_COLUMNS = ("route", "authentication", "credential")
 """What a feature may read of a candidate."""
@@ -90,4 +91,10 @@ def _read_columns(payment: Payment) -> Row:
         int(card.network_token),
         (customer.country if customer else None) or card.issuer_country or payment.merchant_country,
         sca_scope(payment),
+        _month_number(card.expires) if card.expires else None,
     )
+
+
+def _month_number(month: str) -> int:
+    """Months from January 1970 to a month as a card says it, "2026-03"."""
+    return 12 * (int(month[:4]) - 1970) + int(month[5:]) - 1

@@ -48,6 +48,7 @@ _OF_LAST = {
     "amount_minor": "amount of the payment of the last answer",
 }
 _ORDINAL = ("", "", "second ", "third ", "fourth ", "fifth ", "sixth ", "seventh ", "eighth ")
+_CLOCK_MISSING = {"days_since_payday": "where no payday is known", "card_expired": "when the card names no month"}
 _OF_CLOCK = {
     "hour": "hour of the shopper's day, 0 to 23",
     "weekday": "day of the shopper's week, Monday 0 to Sunday 6",
@@ -55,6 +56,7 @@ _OF_CLOCK = {
     "hour_of_week": "hour of the shopper's week, Monday 0 h is 0, Sunday 23 h is 167",
     "days_since_payday": "whole days since the last payday of the shopper's country, 0 on it",
     "is_holiday": "1 on a public holiday of the shopper's country, else 0",
+    "card_expired": "1 once the month that the card names is over by the shopper's calendar, before 0",
 }
 
 
@@ -137,8 +139,7 @@ def _meaning(feature: Feature) -> tuple[str, str, str]:
         case AttributeFeature():
             return "payment", f"attributes.{feature.key} as it is", f"when the payment has no such attribute, or it is no {feature.kind}"
         case LocalTimeFeature():
-            never = "never; UTC where the country is not known"
-            return "clock", _OF_CLOCK[feature.part], never if feature.part != "days_since_payday" else "where no payday is known"
+            return "clock", _OF_CLOCK[feature.part], _CLOCK_MISSING.get(feature.part, "never; UTC where the country is not known")
         case LastFeature():
             told = _OF_LAST[feature.column].replace("last answer", f"{_ORDINAL[feature.nth]}last {_answer(feature.only)}")
             fewer = "none" if feature.nth == 1 else f"fewer than {feature.nth}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -76,6 +76,13 @@ class LocalTime(NamedTuple):
     weekday: int
     day_of_month: int
     day: int
+
+
+@lru_cache(maxsize=1_024)
+def month_number(day: int) -> int:
+    """Months from January 1970 to the month of a day since 1970-01-01."""
+    of = date.fromordinal(day + 719_163)
+    return 12 * (of.year - 1970) + of.month - 1
 
 
 def local_time(country: str | None, *, at_us: int) -> LocalTime:

@@ -34,11 +34,14 @@ LAST: Final = {
 }
 """The column of an answer that a `LastFeature` shows."""
 
+_LOCAL_DATE = "DATE '1970-01-01' + CAST(local_us // 86400000000 AS INTEGER)"
+_LOCAL_MONTH = f"12 * (extract(year FROM {_LOCAL_DATE}) - 1970) + extract(month FROM {_LOCAL_DATE}) - 1"
 _LOCAL = {
     "hour": "local_us % 86400000000 // 3600000000",
     # 1970-01-01 was a Thursday; Monday is 0.
     "weekday": "(local_us // 86400000000 + 3) % 7",
-    "day_of_month": "CAST(extract(day FROM DATE '1970-01-01' + CAST(local_us // 86400000000 AS INTEGER)) AS BIGINT)",
+    "day_of_month": f"CAST(extract(day FROM {_LOCAL_DATE}) AS BIGINT)",
+    "card_expired": f"CAST(spine.expires_month < {_LOCAL_MONTH} AS INTEGER)",
 }
 HOUR_OF_WEEK: Final = f"{_LOCAL['weekday']} * 24 + {_LOCAL['hour']}"
 _CALENDAR = {"hour_of_week": HOUR_OF_WEEK, "days_since_payday": "local_day.days_since_payday", "is_holiday": "local_day.is_holiday"}

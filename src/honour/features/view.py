@@ -32,7 +32,7 @@ Measure = Literal["count", "next_number", "amount_ratio", "sum", "mean", "quanti
 LastColumn = Literal[
     "status", "response_code", "reason", "approved", "seconds_since", "route", "same_route", "authentication", "amount_minor", "latency_ms"
 ]
-LocalPart = Literal["hour", "weekday", "day_of_month", "hour_of_week", "days_since_payday", "is_holiday"]
+LocalPart = Literal["hour", "weekday", "day_of_month", "hour_of_week", "days_since_payday", "is_holiday", "card_expired"]
 CALENDAR_PARTS = ("days_since_payday", "is_holiday")
 LAST_CATEGORIES = ("status", "response_code", "reason", "route", "authentication")
 RATES = ("approval_rate", "declined_rate", "failed_rate", "abandoned_rate")
@@ -112,6 +112,7 @@ class LocalTimeFeature(Declared):
     part  hour 0 to 23, weekday 0 (Monday) to 6, day_of_month 1 to 31, hour_of_week 0 to 167
           days_since_payday  0 on it; missing where no payday of the country is known (`calendar`)
           is_holiday         1 on a public holiday of the country, else 0
+          card_expired       1 once the month that the card names is over, before 0; missing where the card names none
     """
 
     part: LocalPart

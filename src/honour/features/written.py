@@ -12,7 +12,7 @@ from typing import Any
 from honour.features.calendar import days_since_payday, is_holiday
 from honour.features.columns import CANDIDATE_COLUMNS, CLOCK_COLUMNS, PAYMENT_COLUMNS
 from honour.features.group import Group, TableKey, groups, is_folded, sums_of, table_key
-from honour.features.local_time import local_time
+from honour.features.local_time import local_time, month_number
 from honour.features.view import (
     AttributeFeature,
     Catalogue,
@@ -30,6 +30,7 @@ _OF_CLOCK = {
     "hour_of_week": "24 * weekday + hour",
     "days_since_payday": "days_since_payday(c_shopper_country, day)",
     "is_holiday": "int(is_holiday(c_shopper_country, day))",
+    "card_expired": "None if c_expires_month is None else int(c_expires_month < month_number(day))",
 }
 
 
@@ -39,7 +40,12 @@ def written(catalogue: Catalogue) -> Callable[..., Any]:
     gets  of each group, from the key of an entity to what the table holds of it, or None
     sees  of each group, from that and the moment of now to what the group's features are made of
     """
-    scope: dict[str, Any] = {"local_time": local_time, "days_since_payday": days_since_payday, "is_holiday": is_holiday}
+    scope: dict[str, Any] = {
+        "local_time": local_time,
+        "month_number": month_number,
+        "days_since_payday": days_since_payday,
+        "is_holiday": is_holiday,
+    }
     exec(compile(source(catalogue), "<features>", "exec"), scope)  # The text is made here, of a checked catalogue.
     function: Callable[..., Any] = scope["bound"]
     return function

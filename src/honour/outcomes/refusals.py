@@ -77,7 +77,6 @@ class Refusals:
             routes=self._settings.routes,
             requested=None,
             allowed=allowed,
-            at_us=arrived_us,
             last_code=answer.response_code,
             refused=True,
         )

@@ -12,7 +12,6 @@ Reasons in order of precedence; a candidate that is not eligible lists all that 
     currency_not_supported
     funding_not_supported       known and not taken; funding that is not known refuses nothing
     installments_not_supported  more than the route's installments_max
-    card_expired                the month of `expires` is over, the shopper gave it, and no network token renews it
     credential_not_available    a network token or wallet that the card does not have
     shopper_absent              3-D Secure asks the shopper, and the merchant initiated this payment
     authentication_required     the issuer asked for the cardholder's authentication, and this candidate sends none
@@ -22,7 +21,7 @@ Reasons in order of precedence; a candidate that is not eligible lists all that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import product
 from typing import NamedTuple
 
@@ -33,7 +32,6 @@ from honour.networks.exemption import may_claim
 from honour.networks.retry_limit import Allowed
 from honour.networks.step_up import asks_for_authentication
 from honour.policy.value import cost_of
-from honour.records.instant import from_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate, CredentialForm, Route
 
@@ -92,7 +90,6 @@ def consider(
     routes: Sequence[Route],
     requested: Sequence[str] | None,
     allowed: Allowed,
-    at_us: int,
     last_code: str | None = None,
     refused: bool = False,
 ) -> Candidates:
@@ -108,7 +105,7 @@ def consider(
     considered = []
     asked = asks_for_authentication(payment, last_code)
     for route in routes:
-        against = tuple(_against_route(payment, route, requested=requested, at_us=at_us))
+        against = tuple(_against_route(payment, route, requested=requested))
         forms = _forms(payment, route, refused=refused)
         for authentication, credential in product(route.authentications, forms or route.credentials[:1]):
             candidate = Candidate(route.id, authentication, credential)
@@ -137,7 +134,6 @@ class Eligibility:
         *,
         requested: Sequence[str] | None,
         allowed: Allowed,
-        at_us: int,
         last_code: str | None = None,
         refused: bool = False,
     ) -> Candidates:
@@ -148,7 +144,6 @@ class Eligibility:
                 routes=self.routes,
                 requested=requested,
                 allowed=allowed,
-                at_us=at_us,
                 last_code=last_code,
                 refused=refused,
             )
@@ -157,7 +152,6 @@ class Eligibility:
             card.network,
             card.funding,
             card.network_token,
-            _is_expired(payment, at_us),
             payment.currency,
             payment.initiator,
             payment.installments,
@@ -165,7 +159,7 @@ class Eligibility:
             *[may_claim(form, payment=payment, tra_fraud_bps=tra_fraud_bps) for form, tra_fraud_bps in self._claims],
         )
         if (known := self._known.get(kind)) is None:
-            known = consider(payment, routes=self.routes, requested=None, allowed=allowed, at_us=at_us)
+            known = consider(payment, routes=self.routes, requested=None, allowed=allowed)
             if len(self._known) >= KINDS_MAX:
                 self._known.clear()
             self._known[kind] = known
@@ -190,7 +184,7 @@ def _against_again(candidate: Candidate, allowed: Allowed) -> Iterator[str]:
         yield "credential_stale"
 
 
-def _against_route(payment: Payment, route: Route, *, requested: Sequence[str] | None, at_us: int) -> Iterator[str]:
+def _against_route(payment: Payment, route: Route, *, requested: Sequence[str] | None) -> Iterator[str]:
     card = payment.card
     if requested is not None and route.id not in requested:
         yield "route_not_requested"
@@ -206,22 +200,6 @@ def _against_route(payment: Payment, route: Route, *, requested: Sequence[str] |
         yield "funding_not_supported"
     if payment.installments > route.installments_max:
         yield "installments_not_supported"
-    if _is_expired(payment, at_us):
-        yield "card_expired"
-
-
-def _is_expired(payment: Payment, at_us: int) -> bool:
-    """A stored card outlives its printed date: tokens and account updaters renew it, so only what a shopper typed is refused."""
-    card = payment.card
-    if payment.initiator != "customer" or card.network_token or card.expires is None:
-        return False
-    return card.expires < _month_of(at_us // DAY_US)
-
-
-@lru_cache(maxsize=1_024)
-def _month_of(day: int) -> str:
-    """Year and month of a day since 1970."""
-    return f"{from_us(day * DAY_US):%Y-%m}"
 
 
 def _forms(payment: Payment, route: Route, *, refused: bool) -> tuple[CredentialForm, ...]:

@@ -16,5 +16,5 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     settings  of the kind, as `honour tune` found them: chosen when they are better than its own
     """
 
-    kind: KindName = "lightgbm"
+    kind: KindName = "mixed"
     settings: dict[str, float] = {}

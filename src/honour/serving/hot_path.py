@@ -222,9 +222,7 @@ class Engine:
         if self._eligibility.routes is not self.settings.routes:
             self._eligibility = Eligibility(self.settings.routes)
         last_code, refused = history.last_response_code, history.n_answered > 0
-        considered = self._eligibility.of(
-            payment, requested=request.routes, allowed=allowed, at_us=at_us, last_code=last_code, refused=refused
-        )
+        considered = self._eligibility.of(payment, requested=request.routes, allowed=allowed, last_code=last_code, refused=refused)
         canary = canary_of(self.state.stages, payment, first_us=history.first_us, at_us=at_us, salt=self.settings.policy.salt)
         decider = self.canary if self.canary is not None and self.canary.bundle_id == canary else self.live
         yield

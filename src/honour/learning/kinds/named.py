@@ -23,7 +23,7 @@ MODULES = {
 """Every kind, the cheapest to serve first among equals."""
 
 DEEP = ("tabm", "sequence")
-DEFAULT = "lightgbm"
+DEFAULT = "mixed"
 
 
 def kind_named(name: str) -> Kind:
