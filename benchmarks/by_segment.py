@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _lines(early: Rows, late: Rows) -> list[str]:
-    kind, told = kind_named("lightgbm")._replace(steps_max=N_STEPS, varies=False), told_by_catalogue(seed=SEED, n_threads=1)
+    kind, told = kind_named("lightgbm")._replace(steps_max=N_STEPS, without=()), told_by_catalogue(seed=SEED, n_threads=1)
     found = search(early, kind=kind, told=told, step=_quiet, configurations=kind.configurations[1:2])
     left_out = drifting(blocks_of(early))
     model, encoder = fit(early, recipe=Recipe(kind, kind.configurations[1], left_out), n_steps=found.n_steps, told=told)

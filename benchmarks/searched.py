@@ -40,7 +40,7 @@ def main() -> None:
 def _later_loss(name: str, early: Rows, late: Rows, *, n: int) -> Floats:
     """Log loss of each later row by a model of as many steps as the newest `n` rows ask for."""
     kind, told = kind_named("lightgbm"), told_by_catalogue(seed=SEED, n_threads=1)
-    kind = kind._replace(varies=False, configurations=kind.configurations[1:2])
+    kind = kind._replace(without=(), configurations=kind.configurations[1:2])
     found = search(early.newest(n), kind=kind, told=told, step=lambda *_: None)
     model, encoder = fit(early, recipe=found.recipe, n_steps=found.n_steps, told=told)
     losses = row_log_loss(expit(model.decision_function(late.encoded(encoder))), late.approved)

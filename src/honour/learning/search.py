@@ -83,7 +83,11 @@ def search(rows: Rows, *, kind: Kind, told: Told, step: Step, configurations: tu
     asked = kind.configurations if configurations is None else configurations
     blocks = blocks_of(rows, encoding=kind.encoding, rows_max=kind.rows_max)
     few = blocks_of(rows, encoding=kind.encoding, rows_max=min(CHOICE_ROWS, kind.rows_max or CHOICE_ROWS))
-    without = {"steady features": drifting(blocks), "no windows": group_windows()} if kind.varies else {}
+    without = {}
+    if "drifting" in kind.without:
+        without["steady features"] = drifting(blocks)
+    if "windows" in kind.without:
+        without["no windows"] = group_windows()
     n_tries = len(asked) + len(without)
     tried: list[_Grown] = []
     for configuration in asked:

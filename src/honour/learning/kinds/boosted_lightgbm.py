@@ -112,7 +112,7 @@ KIND = Kind(
     steps_max=80,
     patience=6,
     rows_max=None,
-    varies=True,
+    without=("drifting", "windows"),
     configurations=CONFIGURATIONS,
     ranges={
         "n_leaves": Range(4, 63, is_log=True, is_whole=True),

@@ -119,7 +119,7 @@ KIND = Kind(
     steps_max=80,
     patience=6,
     rows_max=None,
-    varies=True,
+    without=("drifting", "windows"),
     configurations=(
         Configuration("small", {"n_leaves": 6, "learning_rate": 0.05, "l2": 20.0}),
         Configuration("middle", {"n_leaves": 15, "learning_rate": 0.03, "l2": 10.0}),

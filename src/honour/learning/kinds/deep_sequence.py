@@ -77,7 +77,7 @@ KIND = Kind(
     steps_max=16,
     patience=2,
     rows_max=100_000,
-    varies=False,
+    without=(),
     configurations=(Configuration("32 of memory", {}),),
     ranges={
         "width": Range(32, 256, is_log=True, is_whole=True),

@@ -91,7 +91,7 @@ KIND = Kind(
     steps_max=10,
     patience=3,
     rows_max=None,
-    varies=True,
+    without=("drifting", "windows"),
     configurations=(
         Configuration("coarse", {"leaf_rows_min": 60, "feature_share": 0.3}),
         Configuration("fine", {"leaf_rows_min": 20, "feature_share": 0.3}),

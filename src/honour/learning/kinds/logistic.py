@@ -147,7 +147,7 @@ KIND = Kind(
     steps_max=1,
     patience=1,
     rows_max=300_000,
-    varies=False,
+    without=(),
     configurations=(Configuration("plain", {"crossed": False}), Configuration("crossed", {"crossed": True})),
     ranges={"n_edges": Range(4, 33, is_log=True, is_whole=True)},
     make=_make,

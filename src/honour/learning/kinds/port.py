@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Encoding = Literal["rates", "codes"]
+LeftOut = Literal["drifting", "windows"]
 
 
 class Estimator(Protocol):
@@ -77,7 +78,7 @@ class Kind(NamedTuple):
     unit       what a step is, for people: "{n} trees"
     patience   steps without a better log loss on later rows after which the search stops
     rows_max   newest rows that are fitted; None is all
-    varies     the search also tries leaving features out
+    without    what the search also tries to leave out: features that drift, windows over groups
     ranges     settings that `honour tune` varies
     """
 
@@ -89,7 +90,7 @@ class Kind(NamedTuple):
     steps_max: int
     patience: int
     rows_max: int | None
-    varies: bool
+    without: tuple[LeftOut, ...]
     configurations: tuple[Configuration, ...]
     ranges: Mapping[str, Range]
     make: Callable[[Configuration, Told], Estimator]
