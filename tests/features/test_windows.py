@@ -15,7 +15,7 @@ from honour.features.catalogue import CATALOGUE, FEATURES
 from honour.features.columns import CANDIDATE_COLUMNS, PAYMENT_COLUMNS, read_payment
 from honour.features.offline import features_of
 from honour.features.online import FeatureState
-from honour.features.view import DISTINCT_MAX, HOUR, Catalogue, DecayedFeature, LastColumn, LastFeature, WindowFeature
+from honour.features.view import DAY, DISTINCT_MAX, HOUR, Catalogue, DecayedFeature, LastColumn, LastFeature, WindowFeature
 from honour.records.attempt import Status
 from honour.records.payment import Card, Payment
 from honour.records.route import Candidate
@@ -110,6 +110,15 @@ def test_a_card_is_past_its_month_when_the_shopper_s_calendar_says_so(expires: s
     about = msgspec.structs.replace(about, card=msgspec.structs.replace(about.card, expires=expires))
     values = asked_both_ways([], about=about, candidate=ACQ_1, at_us=MIDNIGHT_US + hours_later * HOUR * SECOND)
     assert values["card_expired"] == expected
+
+
+def test_a_decline_whose_code_means_approved_is_no_approval() -> None:
+    approvals = Catalogue((WindowFeature(name="n", entity=("card_id",), measure="count", window_s=DAY, tile_s=HOUR, only="approved"),))
+    answers: list[Answer] = [
+        (MIDNIGHT_US, payment("pay_1"), ACQ_1, "approved", "00"),
+        (MIDNIGHT_US, payment("pay_2"), ACQ_1, "declined", "00"),
+    ]
+    assert asked_both_ways(answers, about=payment("pay_3"), candidate=ACQ_1, at_us=MIDNIGHT_US, catalogue=approvals) == {"n": 1}
 
 
 def test_a_thin_group_is_pulled_to_its_parent() -> None:

@@ -14,6 +14,12 @@ LATENCY_MS_MAX = 86_400_000
 ONLY: Final = tuple(dict.fromkeys(("approved", "declined", "failed", "abandoned", *get_args(DeclineReason))))
 """What a feature may count apart: a status, or the reason of a decline."""
 
+
+def only_field(only: str) -> str:
+    """The field of an answer that `only` names a value of: a status is no reason, also where a reason has the same name."""
+    return "status" if only in get_args(Status) else "reason"
+
+
 SUMS: Final = ("approved", "declined", "failed", "abandoned", "amount_minor", "latency_ms", "latency_known")
 """What may be added up over answers: whole numbers, so that sums are exact in any order."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from honour.features.answer import SUMS
+from honour.features.answer import SUMS, only_field
 from honour.features.group import Group
 from honour.features.local_time import BEFORE_ALL
 from honour.features.ring import COLUMN_AT, Told
@@ -67,7 +67,7 @@ def _plain(group: Group, number: int) -> Iterator[str]:
 
 def _other(group: Group, number: int) -> Iterator[str]:
     if group.key.only is not None:
-        yield f"if {group.key.only!r} in (answer.status, answer.reason):"
+        yield f"if answer.{only_field(group.key.only)} == {group.key.only!r}:"
         yield f"    fold{number}(told)"
     else:
         yield f"fold{number}(told)"

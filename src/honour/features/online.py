@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from honour.errors import LogContractBroken
-from honour.features.answer import Answer, reason_of, whole_ms
+from honour.features.answer import Answer, only_field, reason_of, whole_ms
 from honour.features.catalogue import CATALOGUE
 from honour.features.columns import CANDIDATE_COLUMNS, CLOCK_COLUMNS, Row, read_payment
 from honour.features.folding import folding
@@ -58,7 +58,7 @@ class Table:
 
     def counts(self, told: Told) -> bool:
         """Whether an answer is one of those that it folds."""
-        return self.only is None or self.only in (told.answer.status, told.answer.reason)
+        return self.only is None or getattr(told.answer, only_field(self.only)) == self.only
 
     def fold(self, told: Told) -> None:
         """Count one answer."""

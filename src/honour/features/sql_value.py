@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple, get_args
+from typing import Final, NamedTuple
 
+from honour.features.answer import only_field
 from honour.features.group import sums_of
 from honour.features.spread import EDGES
 from honour.features.view import (
@@ -18,7 +19,6 @@ from honour.features.view import (
     LocalTimeFeature,
     WindowFeature,
 )
-from honour.records.attempt import Status
 
 LAST: Final = {
     "status": "status",
@@ -71,7 +71,7 @@ class View(NamedTuple):
         """Which answers, as a clause."""
         if self.only is None:
             return ""
-        return f"\nWHERE {'status' if self.only in get_args(Status) else 'reason'} = '{self.only}'"
+        return f"\nWHERE {only_field(self.only)} = '{self.only}'"
 
 
 class Era(NamedTuple):
