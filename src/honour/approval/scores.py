@@ -31,13 +31,16 @@ def compiled_scores(onnx_bytes: bytes, *, n_features: int, by_runtime: Scores) -
     by_runtime  the same, by ONNX Runtime: both must say the same of rows near all thresholds, a part of them missing
     """
     operators, constants = operators_of(onnx_bytes), constants_of(onnx_bytes)
-    trees, found, unseen = trees_of(onnx_bytes, n_features=n_features), tables_of(constants), constants.get("unseen")
+    trees, found = trees_of(onnx_bytes, n_features=n_features), tables_of(constants, n_features=n_features)
+    unseen = constants.get("unseen")
     scores: Scores
     if trees is not None and operators <= onnx_trees.OPERATORS:
         scores = Walker(trees).scores
     elif found is not None and operators <= tables.OPERATORS:
         scores = _of_tables(found)
-    elif trees is not None and found is not None and unseen is not None and operators <= onnx_trees.OPERATORS | tables.OPERATORS | _MEAN:
+    elif trees is None or found is None or unseen is None or unseen.shape != (n_features,):
+        return None
+    elif operators <= onnx_trees.OPERATORS | tables.OPERATORS | _MEAN:
         scores = _of_both(Walker(trees), found, unseen=unseen)
     else:
         return None

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from honour.approval.compiled import compiled
 
 OPERATORS = {
-    *("Add", "And", "Cast", "Clip", "Concat", "Gather", "Greater", "GreaterOrEqual", "Identity", "IsNaN", "Less", "Mul", "ReduceSum"),
-    *("Reshape", "Sigmoid", "Unsqueeze", "Where"),
+    *("Add", "And", "Cast", "Concat", "Gather", "Greater", "GreaterOrEqual", "Identity", "IsNaN", "Less", "Mul", "ReduceSum"),
+    *("Sigmoid", "Unsqueeze", "Where"),
 }
 """What a file of tables and nothing else computes with."""
 
@@ -49,11 +49,34 @@ class Tables(NamedTuple):
         return said
 
 
-def tables_of(constants: Mapping[str, NDArray[Any]]) -> Tables | None:
-    """The tables among the constants of an ONNX file, which have the names of the fields; None when one is absent."""
+def tables_of(constants: Mapping[str, NDArray[Any]], *, n_features: int) -> Tables | None:
+    """The tables among the constants of an ONNX file, which have the names of the fields.
+
+    None when one is absent, or leads outside another: compiled code looks up without a check of its own.
+    """
     if not all(name in constants for name in Tables._fields):
         return None
-    return Tables(*(np.ascontiguousarray(constants[name]) for name in Tables._fields))
+    found = Tables(*(np.ascontiguousarray(constants[name]) for name in Tables._fields))
+    return found if _holds_together(found, n_features=n_features) else None
+
+
+def _holds_together(found: Tables, *, n_features: int) -> bool:
+    """Whether every look-up stays within what it is looked up in."""
+    shapes = [each.ndim for each in found]
+    if shapes != [1, 2, 1, 1, 2, 2, 1, 1, 1] or len(found.edges) != len(found.numbers) or len(found.sizes) != len(found.categories):
+        return False
+    if found.places.shape != found.factors.shape or len(found.places) != len(found.starts) or len(found.intercept) != 1:
+        return False
+    codes = np.concatenate([np.full(len(found.numbers), found.edges.shape[1] + 1), found.sizes])  # The highest of each column.
+    columns = np.concatenate([found.numbers, found.categories])
+    if not _within(columns, n_features) or not _within(found.places, len(codes)) or np.any(found.factors < 0) or np.any(codes < 0):
+        return False
+    highest = found.starts + (codes[found.places] * found.factors).sum(axis=1) if len(codes) else found.starts
+    return _within(found.starts, len(found.values)) and _within(highest, len(found.values))
+
+
+def _within(places: NDArray[np.int64], n: int) -> bool:
+    return bool(np.all((places >= 0) & (places < n)))
 
 
 @cache

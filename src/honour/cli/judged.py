@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from honour.cli import show
 from honour.records.instant import from_us
 
 if TYPE_CHECKING:
+    from honour.approval.metric import Figure
     from honour.learning.judge import Judgement
     from honour.learning.retry_judge import DelayReport
     from honour.release.operating import PrCurve, PrPoint
@@ -20,8 +21,7 @@ POINTS = 10
 def show_judgement(judged: Judgement) -> None:
     """Figures with intervals, reliability, weeks, segments, and retries where there are any."""
     title = f"{judged.n} attempts from {from_us(judged.first_us):%Y-%m-%d} to {from_us(judged.last_us):%Y-%m-%d}, after the training range"
-    figures = {**judged.metrics, **{f"gain over {name}": gain for name, gain in judged.gains.items()}}
-    show.table(title, ["figure", "value and 95 % interval"], [[name.replace("_", " "), show.figure(one)] for name, one in figures.items()])
+    show_figures(title, {**judged.metrics, **{f"gain over {name}": gain for name, gain in judged.gains.items()}})
     parts = judged.murphy
     show.out(
         f"Brier score taken apart: reliability {parts.reliability:.4f} - resolution {parts.resolution:.4f} + uncertainty "
@@ -40,6 +40,11 @@ def show_judgement(judged: Judgement) -> None:
     show.table("By segment", ["segment", "attempts", "log loss", "calibration error"], rows)
     if judged.retries:
         _show_retries(judged.retries)
+
+
+def show_figures(title: str, figures: Mapping[str, Figure]) -> None:
+    """Figures by name, with their intervals."""
+    show.table(title, ["figure", "value and 95 % interval"], [[name.replace("_", " "), show.figure(one)] for name, one in figures.items()])
 
 
 def show_curves(curves: Sequence[PrCurve], *, has_fees: bool) -> None:

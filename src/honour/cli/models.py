@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 import typer
 
-from honour.approval.metric import Figure
 from honour.cli import show
-from honour.cli.judged import show_curves, show_judgement
+from honour.cli.judged import show_curves, show_figures, show_judgement
 from honour.cli.settings import load_settings
 from honour.records.settings import Settings
 from honour.records.training import KindName
@@ -63,7 +62,7 @@ def train(
         return
     kind = trained.training.evidence.kind
     show.out(f"Bundle {trained.bundle_id[:19]} in {trained.path}: {trained.n_rows} attempts, {kind}, calibrator {trained.calibrator}.")
-    _metrics("On the last days, kept aside", trained.metrics)
+    show_figures("On the last days, kept aside", trained.metrics)
 
 
 def evaluate(
@@ -109,12 +108,6 @@ def _draw(folder: Path, judged: Judgement, *, curves: Sequence[PrCurve]) -> None
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "reliability.png").write_bytes(reliability_picture(judged.reliability))
     (folder / "precision-recall.png").write_bytes(precision_recall_picture(curves))
-
-
-def _metrics(title: str, metrics: dict[str, Figure]) -> None:
-    show.table(
-        title, ["figure", "value and 95 % interval"], [[name.replace("_", " "), show.figure(value)] for name, value in metrics.items()]
-    )
 
 
 def replay(

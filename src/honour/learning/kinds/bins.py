@@ -30,7 +30,10 @@ class Bins(NamedTuple):
 
     @property
     def low(self) -> Matrix:
-        """(n_numbers, n_edges - 1) where each piece begins; a piece that is not there begins at 0."""
+        """(n_numbers, n_edges - 1) where each piece begins; a piece that is not there begins at 0.
+
+        For a piecewise linear encoding (Gorishniy, Rubachev and Babenko 2022, arXiv 2203.05556).
+        """
         return np.where(np.isfinite(self.edges[:, 1:]), self.edges[:, :-1], np.float32(0.0))
 
     @property
