@@ -17,6 +17,8 @@ DAYS = 90
 DAY_US = 86_400_000_000
 FROM_US = 1_767_225_600_000_000
 """2026-01-01."""
+FROM_MONTH = 56 * 12
+"""The month of it, counted from January 1970."""
 
 COUNTRIES = ("US", "DE", "FR", "GB", "BR", "IN", "ES", "IT", "NL", "PL", "MX", "JP", "CA", "AU", "SE", "AT")
 ROUTES = ("acq_eu_1", "acq_eu_2", "acq_us_1", "acq_us_2", "acq_br_1", "acq_in_1")
@@ -89,6 +91,7 @@ def _payments(n: int, draw: np.random.Generator) -> dict[str, Any]:
         "has_network_token": pa.array(draw.integers(0, 2, n)),
         "shopper_country": countries,
         "sca_scope": _named(draw.integers(0, 3, n), ("in_scope", "exempt", "out_of_scope")),
+        "expires_month": pa.array(FROM_MONTH + draw.integers(-3, 48, n)),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import runpy
 import signal
 import subprocess
 import sys
@@ -217,6 +218,27 @@ def test_attempts_out_of_order_are_refused(log: Path, tmp_path: Path) -> None:
         empty.land(attempts.take(list(range(len(attempts)))[::-1]), empty.begin("log"), after_seq=1)
     with pytest.raises(LogContractBroken, match="already holds events up to"):
         lake.land(attempts, lake.wanted(), after_seq=1)
+
+
+def test_attempts_of_other_columns_are_refused(log: Path, tmp_path: Path) -> None:
+    lake = lake_at(tmp_path / "lake")
+    filled(log, lake)
+    attempts = lake.read(lake.wanted())
+    empty = lake_at(tmp_path / "empty")
+    with pytest.raises(LogContractBroken, match="the table lacks expires_month, mcc"):
+        empty.land(attempts.drop_columns(["mcc", "expires_month"]), empty.begin("log"), after_seq=1)
+    with pytest.raises(LogContractBroken, match="the lake does not know extra"):
+        empty.land(attempts.append_column("extra", attempts["mcc"]), empty.begin("log"), after_seq=1)
+    assert empty.manifest() is None
+
+
+def test_the_attempts_that_training_sets_are_timed_on_are_those_of_a_lake(tmp_path: Path) -> None:
+    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
+    made = runpy.run_path(str(benchmarks / "made_attempts.py"))["made_attempts"](500)
+    lake = lake_at(tmp_path / "lake")
+    lake.land(made, lake.begin("files"), after_seq=500)
+    built = build_training_set(lake, folder=tmp_path, out=tmp_path / "set.parquet", features=FEW)
+    assert built.n_rows == 500
 
 
 def test_a_lake_of_other_columns_is_filled_anew_from_its_log(log: Path, tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ class Lake:
         attempts   columns `ATTEMPT_COLUMNS`, `seq` ascending, `arrived_us` never decreasing
         after_seq  where the source stands once all of them are in
         """
+        _check_columns(attempts, known)
         days = pc.divide(attempts["arrived_us"], DAY_US).to_numpy() if len(attempts) else []
         _check_order(attempts, known)
         start = 0
@@ -205,6 +206,17 @@ class Lake:
 
     def _write(self, manifest: Manifest) -> None:
         self._blobs.write(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+
+
+def _check_columns(attempts: pa.Table, known: Manifest) -> None:
+    """Raise LogContractBroken unless the columns are those of the lake: one that is missing would be found only when it is read."""
+    for what, names in (
+        ("lacks", sorted(known.columns.keys() - set(attempts.column_names))),
+        ("does not know", sorted(set(attempts.column_names) - known.columns.keys())),
+    ):
+        if names:
+            whose = "the table" if what == "lacks" else "the lake"
+            raise LogContractBroken(f"attempts: {whose} {what} {', '.join(names)}. Give the columns of `columns_now`.")
 
 
 def _check_order(attempts: pa.Table, known: Manifest) -> None:
