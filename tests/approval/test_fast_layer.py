@@ -177,3 +177,16 @@ def test_a_snapshot_goes_on_as_if_nothing_had_been_and_memory_is_bounded() -> No
     assert len(small.layer) == 50
     assert math.isfinite(small.p())
     assert FastLayer.from_bytes(small.layer.to_bytes(), nodes_max=50).to_bytes() == small.layer.to_bytes()
+
+
+def test_nodes_that_are_remembered_for_payments_alike_are_those_that_a_fresh_look_finds() -> None:
+    world, alike = World(9), tuple(ROUTES)
+    world.layer = FastLayer(nodes_max=60)  # Nodes come and go.
+    p_model = np.array([0.8] * len(ROUTES))
+    for _ in range(300):
+        world.go(1)
+        payment = _payment(int(world.luck.integers(40)))
+        remembered = world.layer.correct(payment, alike, p_model=p_model, at_us=world.now_us)
+        fresh = world.layer.correct(payment, list(ROUTES), p_model=p_model, at_us=world.now_us)
+        assert (remembered.p_approve == fresh.p_approve).all()
+        assert (remembered.sd == fresh.sd).all()

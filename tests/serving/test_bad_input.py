@@ -11,11 +11,16 @@ from urllib.parse import quote
 import httpx
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from shop import Fixed, ask, ask_all, card_number, engine, in_pieces, payment
 
+from honour.errors import CardNumberRefused
+from honour.records.card_number import holds_card_number
 from honour.records.route import Route
 from honour.records.settings import ServingSettings, Settings
 from honour.serving.app import Service
+from honour.serving.security import refuse_in_body
 from honour.serving.server import log_to_stderr
 from honour.stores.sqlite import sqlite_log
 
@@ -334,3 +339,13 @@ def _texts_of(folder: Path) -> Iterator[str]:
     for path in folder.rglob("*"):
         if path.is_file():
             yield path.read_bytes().decode("latin-1")
+
+
+@given(st.text("0123456789", min_size=13, max_size=19) | st.text('0123456789 -.eE\\"a', max_size=40), st.booleans())
+def test_whatever_holds_a_card_number_is_refused_however_it_is_written_down(note: str, is_ascii: bool) -> None:
+    body = json.dumps({"note": note, "name": "a" if is_ascii else "é"}, ensure_ascii=False).encode()
+    if holds_card_number(note):
+        with pytest.raises(CardNumberRefused):
+            refuse_in_body(body)
+    else:
+        refuse_in_body(body)

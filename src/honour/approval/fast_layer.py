@@ -41,6 +41,8 @@ PASSES = (1.0, 0.8, 0.5, 0.02, 0.02)
 
 DAY_US = 86_400_000_000
 NODES_MAX = 100_000
+FOUND_MAX = 10_000
+"""Kinds of payments whose nodes are remembered."""
 UNAVAILABLE = frozenset(("91", "96", "92", "19"))
 """Response codes by which networks say that an issuer did not answer (ISO 8583 field 39)."""
 
@@ -92,6 +94,7 @@ class FastLayer:
         self._nodes_max = nodes_max
         self._rows: OrderedDict[Key, int] = OrderedDict()  # The one touched longest ago first.
         self._free: list[int] = []
+        self._found: dict[Key, tuple[Sequence[Candidate], NDArray[np.int64]]] = {}
         self._size = n_kinds  # The first rows are what is believed of a node without evidence.
         self._at = np.zeros(1_024, dtype=np.int64)
         self._drift = np.zeros((1_024, 2))
@@ -106,16 +109,7 @@ class FastLayer:
 
     def correct(self, payment: Payment, candidates: Sequence[Candidate], *, p_model: NDArray[np.float64], at_us: int) -> Corrected:
         """Predictions of the model, (n,), corrected by what was seen up to `at_us`; changes nothing."""
-        n_kinds, row_of = len(KINDS), self._rows.get
-        flat: list[int] = []
-        found: list[int] = []
-        before = None
-        for candidate in candidates:
-            if candidate.route != before:  # Of a candidate the nodes know its route only.
-                before = candidate.route
-                found = [row_of(key, kind) for kind, key in enumerate(_keys(payment, candidate.route))]
-            flat += found
-        rows = np.array(flat, dtype=np.int64).reshape(len(candidates), n_kinds)
+        rows = self._rows_of(payment, candidates)
         p, sd = np.empty(len(candidates)), np.empty(len(candidates))
         self._correct(rows, at_us, self._at, self._drift, self._regime, self._priors.variance, self._priors.regime, _TIMES, p_model, p, sd)
         return Corrected(p, sd)
@@ -180,6 +174,29 @@ class FastLayer:
         name = " x ".join(str(part) for part in key[1:])
         return Trouble(KINDS[kind], name, float(1.0 - regime[0]), float(regime @ np.array(PASSES)))
 
+    def _rows_of(self, payment: Payment, candidates: Sequence[Candidate]) -> NDArray[np.int64]:
+        """Rows of the nodes of each candidate, (n_candidates, n_kinds); remembered for payments alike until a node comes or goes."""
+        card = payment.card
+        alike = (card.network, card.issuer or card.bin, card.issuer_country, card.funding, payment.initiator)
+        known = self._found.get(alike)
+        if known is not None and known[0] is candidates:
+            return known[1]
+        row_of = self._rows.get
+        flat: list[int] = []
+        found: list[int] = []
+        before = None
+        for candidate in candidates:
+            if candidate.route != before:  # Of a candidate the nodes know its route only.
+                before = candidate.route
+                found = [row_of(key, kind) for kind, key in enumerate(_keys(payment, candidate.route))]
+            flat += found
+        rows = np.array(flat, dtype=np.int64).reshape(len(candidates), len(KINDS))
+        if isinstance(candidates, tuple):  # A list may change.
+            if len(self._found) >= FOUND_MAX:
+                self._found.clear()
+            self._found[alike] = (candidates, rows)
+        return rows
+
     def _row(self, key: Key, kind: int, at_us: int) -> int:
         row = self._rows.get(key)
         if row is not None:
@@ -190,6 +207,7 @@ class FastLayer:
         return row
 
     def _new_row(self, key: Key) -> int:
+        self._found.clear()
         if len(self._rows) >= self._nodes_max:
             self._free.append(self._rows.popitem(last=False)[1])
         if self._free:

@@ -36,10 +36,10 @@ def _compiled() -> Any:
 
 
 def _walk(nodes: Any, starts: Any, matrix: Any, scores: Any, is_logit: Any) -> None:
-    """Compiled. Rows walk a tree together, a step each in turn, so that their waits for memory overlap.
+    """Compiled. Down to the first node whose feature differs between rows, one walk serves all; from there each row walks alone.
 
-    Each row is laid out twice, missing as more than everything and as less than everything, so that a step is one comparison.
-    Down to the first node whose feature differs between rows, one walk serves all.
+    Each row is laid out twice, missing as more than everything and as less than everything, so that a step is one comparison. Places
+    are unsigned, so that no step asks whether one counts from the end.
     """
     n_rows, n_features = matrix.shape
     if n_rows == 0:
@@ -55,28 +55,23 @@ def _walk(nodes: Any, starts: Any, matrix: Any, scores: Any, is_logit: Any) -> N
             if laid_out[row, feature] != laid_out[0, feature] or laid_out[row, n_features + feature] != laid_out[0, n_features + feature]:
                 is_shared[feature] = False
                 is_shared[n_features + feature] = False
-        laid_out[row, 2 * n_features] = -np.inf  # A leaf sends to itself.
         scores[row] = 0.0
-    leaf = 2 * n_features
-    is_shared[leaf] = False
-    at = np.empty(n_rows, np.int64)
-    for start in starts:
-        place = start
-        node = nodes[place]
-        while is_shared[node.feature]:
-            place = start + node.child + (laid_out[0, node.feature] > node.threshold)
-            node = nodes[place]
-        at[:] = place
-        moved = node.feature != leaf
-        while moved:
-            moved = False
-            for row in range(n_rows):
-                node = nodes[at[row]]
-                place = start + node.child + (laid_out[row, node.feature] > node.threshold)
-                moved |= place != at[row]
-                at[row] = place
+    is_shared[2 * n_features] = False
+    leaf = np.uint64(2 * n_features)
+    for number in range(len(starts)):
+        start = np.uint64(starts[number])
+        fork: Any = start
+        asked = np.uint64(nodes[fork].feature)
+        while is_shared[asked]:
+            fork = start + np.uint64(nodes[fork].child) + np.uint64(laid_out[0, asked] > nodes[fork].threshold)
+            asked = np.uint64(nodes[fork].feature)
         for row in range(n_rows):
-            scores[row] += nodes[at[row]].threshold
+            place: Any = fork
+            at: Any = asked
+            while at != leaf:
+                place = start + np.uint64(nodes[place].child) + np.uint64(laid_out[row, at] > nodes[place].threshold)
+                at = np.uint64(nodes[place].feature)
+            scores[row] += nodes[place].threshold
     if is_logit:
         for row in range(n_rows):
             scores[row] = 1.0 / (1.0 + np.exp(-scores[row]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
+from functools import lru_cache
 
 from starlette.types import Receive
 
@@ -23,15 +24,20 @@ class Disconnected(Exception):
     """The caller left before its body was whole: nobody waits for an answer, and half a body is not taken."""
 
 
-def check_type(headers: Headers, kinds: Sequence[str], *, advice: str) -> None:
+def check_type(headers: Headers, kinds: tuple[str, ...], *, advice: str) -> None:
     """Refuse a body of another type than those that end so; none given is taken as the right one."""
-    said = headers.get(b"content-type", b"").split(b";")[0].strip().lower().decode("latin-1")
-    packed = headers.get(b"content-encoding", b"identity").strip().lower()
-    if packed != b"identity" or (said and not any(said.endswith((f"/{kind}", f"/x-{kind}", f"+{kind}")) for kind in kinds)):
+    if not _is_of_kind(headers.get(b"content-type", b""), headers.get(b"content-encoding", b"identity"), kinds):
         raise HttpRefused(
             plain_problem(415, title="Unsupported Media Type", detail=f"{advice} It must not be compressed."),
             anchor="unsupported-media-type",
         )
+
+
+@lru_cache(maxsize=16)
+def _is_of_kind(content_type: bytes, encoding: bytes, kinds: tuple[str, ...]) -> bool:
+    said = content_type.split(b";")[0].strip().lower().decode("latin-1")
+    is_right = not said or any(said.endswith((f"/{kind}", f"/x-{kind}", f"+{kind}")) for kind in kinds)
+    return is_right and encoding.strip().lower() == b"identity"
 
 
 async def whole_body(receive: Receive, headers: Headers, *, bytes_max: int) -> bytes:
