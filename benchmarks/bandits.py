@@ -48,12 +48,15 @@ class _FastLayer:
         self._layer, self._luck, self._now_us = FastLayer(), np.random.default_rng([seed, 1]), START_US
         self._routes = [Candidate(f"acq_{arm}", "none", "pan") for arm in range(n_arms)]
         self._p_model = np.full(n_arms, 0.5)
-        self._waiting: deque[Payment] = deque()
+        self._waiting: deque[tuple[str, Payment]] = deque()
+        self._n = 0
 
     def update(self, arm: int, *, reward: float) -> None:
         """Fold the reward of the pull that was made longest ago."""
+        decision_id, payment = self._waiting.popleft()
+        self._layer.answered(decision_id, status="approved" if reward else "declined", at_us=self._now_us)
         self._layer.update(
-            self._waiting.popleft(),
+            payment,
             self._routes[arm],
             p_model=0.5,
             status="approved" if reward else "declined",
@@ -63,9 +66,14 @@ class _FastLayer:
 
     def _corrected(self) -> Corrected:
         self._now_us += PULL_US
-        payment = PAYMENTS[int(self._luck.integers(N_ISSUERS))]
-        self._waiting.append(payment)
-        return self._layer.correct(payment, self._routes, p_model=self._p_model, at_us=self._now_us)
+        self._payment = PAYMENTS[int(self._luck.integers(N_ISSUERS))]
+        return self._layer.correct(self._payment, self._routes, p_model=self._p_model, at_us=self._now_us)
+
+    def _sent(self, arm: int) -> None:
+        """This arm is pulled; its reward is told later."""
+        self._n += 1
+        self._layer.sent(f"dec_{self._n}", self._routes[arm], at_us=self._now_us)
+        self._waiting.append((f"dec_{self._n}", self._payment))
 
 
 class FastLayerThompson(_FastLayer):
@@ -74,7 +82,9 @@ class FastLayerThompson(_FastLayer):
     def scores(self) -> NDArray[np.float64]:
         """A draw for each arm."""
         p, sd = self._corrected()
-        return p + sd * self._luck.standard_normal(len(p))
+        drawn: NDArray[np.float64] = p + sd * self._luck.standard_normal(len(p))
+        self._sent(int(np.argmax(drawn)))
+        return drawn
 
 
 class FastLayerInverseGap(_FastLayer):
@@ -84,7 +94,9 @@ class FastLayerInverseGap(_FastLayer):
         """1 for the arm that was drawn."""
         p, sd = self._corrected()
         chosen = propensities((p * WORTH_MINOR).tolist(), budget_minor=BUDGET_MINOR, spread=(sd * WORTH_MINOR).tolist())
-        return np.eye(len(p))[pick(chosen, draw=self._luck.random())]
+        arm = pick(chosen, draw=self._luck.random())
+        self._sent(arm)
+        return np.eye(len(p))[arm]
 
 
 ALGORITHMS: dict[str, Callable[[BanditProblem, int], Bandit]] = {

@@ -36,7 +36,7 @@ class Constant:
 
 
 class Play:
-    """Payments at five a second; `broken` routes never answer."""
+    """Payments at five a second; attempts on a `broken` route fail, what is sent to one that `hangs` is never told of."""
 
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.log = MemoryLog()
@@ -44,7 +44,7 @@ class Play:
         self.now_us, self.number = START_US, 0
         self.luck = np.random.default_rng(1)
 
-    def go(self, n: int, *, broken: str = "") -> list[Decision]:
+    def go(self, n: int, *, broken: str = "", hangs: str = "") -> list[Decision]:
         made = []
         for _ in range(n):
             self.now_us += 200_000
@@ -59,6 +59,8 @@ class Play:
             status: Status = "failed" if decision.attempt.route == broken else "approved" if self.luck.random() < p else "declined"
             code = "05" if status == "declined" else None
             later = at + timedelta(seconds=1)
+            if decision.attempt.route == hangs:
+                continue
             self.engine.report_outcome(Outcome(decision_id=decision.decision_id, status=status, response_code=code, at=later))
         return made
 
@@ -77,6 +79,15 @@ def test_a_broken_route_is_left_within_thirty_failures_and_found_again_within_te
     assert "route acq_0 is in trouble" in avoided.reason.detail
     after = play.go(3_000)  # Ten minutes.
     assert _routes(after[-300:])["acq_0"] > 200
+
+
+def test_a_route_that_hangs_is_left_before_anything_is_told_of_it() -> None:
+    play = Play()
+    play.go(1_500)
+    during = play.go(600, hangs="acq_0")
+    assert _routes(during)["acq_0"] < 60
+    avoided = next(decision for decision in during if decision.reason.code == "trouble_avoided")
+    assert "route acq_0 is in trouble" in avoided.reason.detail
 
 
 def test_the_price_of_exploring_stays_within_the_budget() -> None:

@@ -18,6 +18,8 @@ TOLD = 0.95
 """Share of answers that a silent node swallows."""
 STRAY = 0.01
 """Share of answers that are missing while all is well."""
+LATE_ODDS = STRAY / TOLD
+"""How much rarer an answer is late from a route that is up than from a silent one."""
 SURE = 0.85
 """Refusals tell of trouble as if the model were never surer of an approval than this: what it is wrong about comes in clusters too."""
 
@@ -52,12 +54,24 @@ _weighed = compiled(_weigh)
 
 
 def _correct(
-    rows: Any, at_us: Any, at: Any, drift: Any, regime: Any, variance: Any, prior: Any, times: Any, p_model: Any, p: Any, sd: Any
+    rows: Any,
+    waiting: Any,
+    at_us: Any,
+    at: Any,
+    drift: Any,
+    regime: Any,
+    variance: Any,
+    prior: Any,
+    times: Any,
+    p_model: Any,
+    p: Any,
+    sd: Any,
 ) -> None:
-    """Compiled. Fills `p` and `sd`."""
+    """Compiled. Fills `p` and `sd`; `waiting` says how many attempts of each candidate's route are late, and how many on their way."""
     n, n_kinds = rows.shape
     n_regimes = prior.shape[1]
     for i in range(n):
+        q = min(max(p_model[i], 1e-6), 1.0 - 1e-6)
         mean = 0.0
         spread = 0.0
         passes = 1.0
@@ -67,19 +81,23 @@ def _correct(
             gone = max(0, at_us - at[row]) if row >= n_kinds else 0
             kept = math.exp(-gone / times[kind])
             mean += drift[row, 0] * kept
-            spread += variance[kind] + (drift[row, 1] - variance[kind]) * kept * kept
+            own = variance[kind] + (drift[row, 1] - variance[kind]) * kept * kept
+            spread += own / (1.0 + waiting[i, 1] * q * (1.0 - q) * own) if kind == 0 else own
             if kind < N_REGIME:
                 kept = math.exp(-gone / times[n_kinds])
+                late = LATE_ODDS ** waiting[i, 0] if kind == 0 else 1.0
+                total = 0.0
                 first = 0.0
                 second = 0.0
                 for s in range(n_regimes):
                     belief = prior[kind, s] + (regime[row, s] - prior[kind, s]) * kept
+                    belief *= late if s < n_regimes - 1 else 1.0
                     share = SHARES[s]
+                    total += belief
                     first += belief * share
                     second += belief * share * share
-                passes *= first
-                square *= second
-        q = min(max(p_model[i], 1e-6), 1.0 - 1e-6)
+                passes *= first / total
+                square *= second / total
         up = 1.0 / (1.0 + math.exp(-(math.log(q / (1.0 - q)) + mean)))
         p[i] = up * passes
         slope = up * (1.0 - up)

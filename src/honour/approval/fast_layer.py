@@ -9,6 +9,9 @@ Two things are kept for each node (a route, an issuer, a route for one network o
             anew about every two hours, and each answer is evidence. An answer that never came speaks for silence forty times louder than
             a refusal does, so that an outage is believed after a handful of attempts, and forgotten as evidence grows old.
 
+An attempt that is on its way takes from the uncertainty what its answer will; one that is late is evidence of a silent route at once
+(`in_flight`), weighed anew at each decision until it is answered.
+
 P(approve) = expit(logit(model) + sum of m) x product over nodes of E[share that passes]. Nodes are updated from the most general to the
 most particular, each given what the others already explain: when attempts fail across issuers the route is to blame, when they fail across
 routes the issuer is. State is a fold of the log, bounded: the node touched longest ago is forgotten first.
@@ -26,6 +29,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from honour.approval.in_flight import InFlight, Plain
 from honour.records.attempt import Status
 from honour.records.payment import Payment
 from honour.records.route import Candidate
@@ -100,7 +104,8 @@ class FastLayer:
         self._drift = np.zeros((1_024, 2))
         self._regime = np.zeros((1_024, len(REGIMES)))
         self._priors = _priors()
-        self._correct, self._update = _compiled()
+        self._correct, self._update, self._late_odds = _compiled()
+        self._in_flight = InFlight()
         self._drift[:n_kinds, 1] = self._priors.variance
         self._regime[:n_kinds] = self._priors.regime
 
@@ -109,10 +114,20 @@ class FastLayer:
 
     def correct(self, payment: Payment, candidates: Sequence[Candidate], *, p_model: NDArray[np.float64], at_us: int) -> Corrected:
         """Predictions of the model, (n,), corrected by what was seen up to `at_us`; changes nothing."""
-        rows = self._rows_of(payment, candidates)
+        rows, waiting = self._rows_of(payment, candidates), self._waiting(candidates, at_us=at_us)
         p, sd = np.empty(len(candidates)), np.empty(len(candidates))
-        self._correct(rows, at_us, self._at, self._drift, self._regime, self._priors.variance, self._priors.regime, _TIMES, p_model, p, sd)
+        self._correct(
+            rows, waiting, at_us, self._at, self._drift, self._regime, self._priors.variance, self._priors.regime, _TIMES, p_model, p, sd
+        )
         return Corrected(p, sd)
+
+    def sent(self, decision_id: str, candidate: Candidate, *, at_us: int) -> None:
+        """An attempt is on its way: until it is answered it counts in the uncertainty, and when it is late as evidence."""
+        self._in_flight.sent(decision_id, candidate, at_us=at_us)
+
+    def answered(self, decision_id: str, *, status: Status, at_us: int) -> None:
+        """Its answer was told; what it says is told to `update`."""
+        self._in_flight.answered(decision_id, status=status, at_us=at_us)
 
     def update(
         self, payment: Payment, candidate: Candidate, *, p_model: float, status: Status, response_code: str | None, arrived_us: int
@@ -154,13 +169,15 @@ class FastLayer:
             _Node(key, int(self._at[row]), float(self._drift[row, 0]), float(self._drift[row, 1]), self._regime[row].tolist())
             for key, row in self._rows.items()
         ]
-        return msgspec.msgpack.encode(nodes)
+        return msgspec.msgpack.encode((nodes, self._in_flight.to_plain()))
 
     @classmethod
     def from_bytes(cls, data: bytes, *, nodes_max: int = NODES_MAX) -> FastLayer:
         """The layer that `to_bytes` wrote."""
         layer = cls(nodes_max)
-        for node in msgspec.msgpack.decode(data, type=list[_Node]):
+        nodes, in_flight = msgspec.msgpack.decode(data, type=tuple[list[_Node], dict[str, Plain]])
+        layer._in_flight = InFlight.from_plain(in_flight)
+        for node in nodes:
             row = layer._new_row(node.key)
             layer._at[row], layer._drift[row], layer._regime[row] = node.at_us, (node.mean, node.variance), node.regime
         return layer
@@ -171,6 +188,9 @@ class FastLayer:
             return None
         kept = math.exp(-max(0, at_us - int(self._at[row])) / _TIMES[len(KINDS)])
         regime = self._priors.regime[kind] + (self._regime[row] - self._priors.regime[kind]) * kept
+        if KINDS[kind] == "route":
+            regime[:-1] *= self._late_odds ** self._in_flight.overdue(str(key[1]))
+            regime /= regime.sum()
         name = " x ".join(str(part) for part in key[1:])
         return Trouble(KINDS[kind], name, float(1.0 - regime[0]), float(regime @ np.array(PASSES)))
 
@@ -196,6 +216,17 @@ class FastLayer:
                 self._found.clear()
             self._found[alike] = (candidates, rows)
         return rows
+
+    def _waiting(self, candidates: Sequence[Candidate], *, at_us: int) -> NDArray[np.int64]:
+        """How many attempts of the route of each candidate are late, and on their way: (n_candidates, 2)."""
+        flat: list[tuple[int, int]] = []
+        found, before = (0, 0), None
+        for candidate in candidates:
+            if candidate.route != before:
+                before = candidate.route
+                found = (self._in_flight.overdue(before), self._in_flight.pending(before, at_us=at_us))
+            flat.append(found)
+        return np.array(flat, dtype=np.int64).reshape(len(candidates), 2)
 
     def _row(self, key: Key, kind: int, at_us: int) -> int:
         row = self._rows.get(key)
@@ -269,8 +300,8 @@ def _seen(status: Status, response_code: str | None) -> int | None:
 
 
 @cache
-def _compiled() -> tuple[Any, Any]:
-    """The arithmetic, compiled or read from the cache."""
+def _compiled() -> tuple[Any, Any, float]:
+    """The arithmetic, compiled or read from the cache, and how rarely an answer is late."""
     from honour.approval import fast_kernel  # Half a second, which only those pay who decide.
 
-    return fast_kernel.correct, fast_kernel.update
+    return fast_kernel.correct, fast_kernel.update, fast_kernel.LATE_ODDS

@@ -19,7 +19,7 @@ from honour.records.instant import to_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate
 
-STATE_SCHEMA = f"7:{SCHEMA_ID}:{tables_id()}"
+STATE_SCHEMA = f"8:{SCHEMA_ID}:{tables_id()}"
 """Names what the bytes of a state mean; a snapshot of another one is not read."""
 
 SHARED_SCHEMA = f"shared:{STATE_SCHEMA}"
@@ -47,11 +47,14 @@ class State:
         """Fold one event, in the order of the log."""
         arrived_us = logged.arrived_us
         match logged.event:
-            case DecisionMade(decision=decision) as made if decision.attempt is not None:
+            case DecisionMade(decision=decision) as made if (chosen := decision.attempt) is not None:
                 self.retries.reserve(made.payment, attempt=f"decision:{decision.decision_id}", arrived_us=arrived_us)
+                sent = Candidate(chosen.route, chosen.authentication, chosen.credential)
+                self.fast.sent(decision.decision_id, sent, at_us=arrived_us)
             case OutcomeReported(outcome=outcome):
                 opened = self.book.opened(outcome.decision_id)
                 self._answered(opened.payment, opened.candidate, outcome, f"decision:{outcome.decision_id}", arrived_us, seq=logged.seq)
+                self.fast.answered(outcome.decision_id, status=outcome.status, at_us=arrived_us)
                 if opened.p_model is not None:
                     self.fast.update(
                         opened.payment,
@@ -63,6 +66,8 @@ class State:
                     )
             case AttemptReported(attempt=attempt):
                 candidate = Candidate(attempt.route, attempt.authentication, attempt.credential)
+                if (awaited := self.book.awaited(attempt.payment.payment_id)) is not None:
+                    self.fast.answered(awaited, status="abandoned", at_us=arrived_us)  # The merchant went its own way.
                 self._answered(attempt.payment, candidate, attempt, f"attempt:{attempt.attempt_id}", arrived_us, seq=logged.seq)
             case _:
                 pass

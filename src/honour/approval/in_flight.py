@@ -1,0 +1,146 @@
+"""Attempts that were sent and are not answered yet: how many of each route, and how many are later than its answers ever are.
+
+An acquirer that hangs answers nothing until the sender gives up, and all that is sent meanwhile is lost too. What is late tells of it
+before the first failure does. Late is one and a half times the time in which 99 of 100 answers of the route came; counted is the time
+until an answer of another route was last told, so that nobody is blamed when reports stop altogether, and only what no answer has
+overtaken, so that an answer which was lost says nothing for long. 3-D Secure waits for the shopper and is left out. A fold of the log,
+bounded: what waits longer than a quarter of an hour, or behind too many, is no longer looked at.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import OrderedDict
+from itertools import accumulate, islice, takewhile
+
+from honour.records.attempt import Status
+from honour.records.route import Candidate
+
+SECOND_US = 1_000_000
+LATE_FACTOR = 1.5
+"""Times that an answer may be later than 99 of 100 are: a route that is merely slow has answered something by then."""
+ANSWERS_MIN = 50
+"""Answers of a route from which on it is known how late they can be."""
+OVERDUE_MAX = 8
+"""More late attempts than this say no more."""
+GIVEN_UP_US = 900 * SECOND_US
+"""Nobody waits any longer: the answer was never told."""
+TOGETHER_US = SECOND_US // 50
+"""Decisions that are made together do not know of one another: those made alone, as shortly after one another, shall not either."""
+PENDING_MAX = 4_096
+"""Attempts of one route that are remembered at a time, those that were overtaken and the others."""
+_EDGES_US = tuple(round(0.05 * SECOND_US * 1.25**step) for step in range(46))
+"""Upper ends of the pieces in which times until an answer are counted: 50 ms to 19 minutes."""
+_COUNTED_MAX = 2_000
+"""Answers after which all counts are halved, so that old ones are forgotten."""
+
+
+Plain = tuple[list[tuple[str, int]], list[tuple[str, int]], int, list[int], int]
+
+
+class _Flight:
+    """One route.
+
+    pending    instant of each decision that has no answer, oldest first; overtaken: of those sent before one that was approved or declined
+    told_us    when its last answer was told; late_us: how late an answer can be, 0 until enough of them are known
+    counts     of times until an answer, by piece
+    """
+
+    def __init__(self, told: Plain | None = None) -> None:
+        pending, overtaken, self.told_us, self.counts, self.late_us = told or ([], [], 0, [0] * (len(_EDGES_US) + 1), 0)
+        self.pending, self.overtaken = OrderedDict(pending), OrderedDict(overtaken)
+
+    def to_plain(self) -> Plain:
+        """What MessagePack can write."""
+        return list(self.pending.items()), list(self.overtaken.items()), self.told_us, self.counts, self.late_us
+
+    def take(self, decision_id: str) -> int:
+        """When it was sent; it waits no longer."""
+        sent_us = self.pending.pop(decision_id, None)
+        return self.overtaken.pop(decision_id) if sent_us is None else sent_us
+
+    def overtake(self, sent_us: int) -> None:
+        """What was sent at this instant was answered."""
+        while self.pending and next(iter(self.pending.values())) <= sent_us:
+            decision_id, before_us = self.pending.popitem(last=False)
+            self.overtaken[decision_id] = before_us
+
+    def give_up(self, at_us: int) -> list[str]:
+        """Decisions that nobody waits for any longer."""
+        gone = []
+        for waiting in (self.overtaken, self.pending):
+            while waiting and (len(waiting) > PENDING_MAX or next(iter(waiting.values())) < at_us - GIVEN_UP_US):
+                gone.append(waiting.popitem(last=False)[0])
+        return gone
+
+    def learn(self, took_us: int) -> None:
+        """Count one answer. Late is the end of the piece in which 99 of 100 lie, `LATE_FACTOR` times."""
+        self.counts[bisect_left(_EDGES_US, took_us)] += 1
+        total = sum(self.counts)
+        if total >= _COUNTED_MAX:
+            self.counts = [count // 2 for count in self.counts]
+            total = sum(self.counts)
+        if total < ANSWERS_MIN:
+            return
+        piece = bisect_left(list(accumulate(self.counts)), 0.99 * total)
+        self.late_us = int(LATE_FACTOR * _EDGES_US[min(piece, len(_EDGES_US) - 1)])
+
+
+class InFlight:
+    """Attempts under way by route."""
+
+    def __init__(self) -> None:
+        self._flights: dict[str, _Flight] = {}
+        self._route_of: dict[str, str] = {}
+
+    def sent(self, decision_id: str, candidate: Candidate, *, at_us: int) -> None:
+        """An attempt is on its way."""
+        if candidate.authentication == "three_ds":
+            return
+        flight = self._flights.get(candidate.route)
+        if flight is None:
+            flight = self._flights[candidate.route] = _Flight()
+        flight.pending[decision_id] = at_us
+        self._route_of[decision_id] = candidate.route
+        for gone in flight.give_up(at_us):
+            del self._route_of[gone]
+
+    def answered(self, decision_id: str, *, status: Status, at_us: int) -> None:
+        """Its answer was told; `unknown` is none."""
+        if status == "unknown" or (route := self._route_of.pop(decision_id, None)) is None:
+            return
+        flight = self._flights[route]
+        sent_us = flight.take(decision_id)
+        flight.told_us = at_us
+        if status in ("approved", "declined"):
+            flight.overtake(sent_us)
+            flight.learn(at_us - sent_us)
+
+    def overdue(self, route: str) -> int:
+        """Attempts of this route that are later than its answers ever are, `OVERDUE_MAX` at most."""
+        flight = self._flights.get(route)
+        if flight is None or not flight.pending or flight.late_us == 0:
+            return 0
+        told_us = max((other.told_us for name, other in self._flights.items() if name != route), default=0)
+        return sum(told_us - sent_us > flight.late_us for sent_us in islice(flight.pending.values(), OVERDUE_MAX))
+
+    def pending(self, route: str, *, at_us: int) -> int:
+        """Attempts of this route that are on their way, without those of the last `TOGETHER_US`."""
+        flight = self._flights.get(route)
+        if flight is None:
+            return 0
+        newest = takewhile(lambda sent_us: sent_us > at_us - TOGETHER_US, reversed(flight.pending.values()))
+        return len(flight.pending) + len(flight.overtaken) - sum(1 for _ in newest)
+
+    def to_plain(self) -> dict[str, Plain]:
+        """What MessagePack can write."""
+        return {route: flight.to_plain() for route, flight in self._flights.items()}
+
+    @classmethod
+    def from_plain(cls, told: dict[str, Plain]) -> InFlight:
+        """What `to_plain` gave."""
+        made = cls()
+        made._flights = {route: _Flight(plain) for route, plain in told.items()}
+        for route, flight in made._flights.items():
+            made._route_of.update(dict.fromkeys((*flight.pending, *flight.overtaken), route))
+        return made
