@@ -4,6 +4,8 @@
 
 chances known     Honour decides as always, with the knowable oracle's chances in place of its model's: what is left to the knowable
                   oracle is lost on what follows an attempt (recovery, retries); what lies to Honour is lost by the model
+issuers known     the same, knowing issuers, routes and what is broken now, but of each card only what any card of its issuer might be
+                  (the mean over six of them): what lies to Honour could be learned without ever seeing a card twice
 no fast layer     what the fast layer adds or costs; "no exploration" is what learning costs
 Expected margins, cents per payment, of payments that a shopper and that a merchant started, each over all payments.
 """
@@ -12,9 +14,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -35,18 +39,53 @@ from honour.simulator.baselines.fixed import static_rules
 from honour.simulator.baselines.knowable import Knowable, knowable_oracle
 from honour.simulator.baselines.oracle import oracle
 from honour.simulator.baselines.rule import Trail
+from honour.simulator.cause import Situation
 from honour.simulator.lineup import MakePolicy
 from honour.simulator.played import play
+from honour.simulator.shopper import CARDS_PER_COUNTRY, Cardholder
 from honour.simulator.world import World
 
+N_STRANGERS = 6
 PLACES = [[feature.name for feature in CANDIDATE_FEATURES].index(name) for name in Candidate._fields]
 
 
-class ChancesKnown:
-    """Honour with the chances of the knowable oracle."""
+class Strangers:
+    """A world in which every card is, for whoever asks, some other card of its issuer."""
 
-    def __init__(self, world: World, make: Callable[[ChancesKnown], EnginePolicy]) -> None:
-        self._known = Knowable(world)
+    def __init__(self, world: World, number: int) -> None:
+        self._world, self._number = world, number
+        self._known: dict[str, Cardholder] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
+
+    def holder(self, payment: Payment) -> Cardholder:
+        """Somebody else with a card of the same kind, of the same issuer if one is found; of the card itself what is printed on it."""
+        card = payment.card
+        if card.card_id not in self._known:
+            own = self._world.holder(payment)
+            luck = np.random.default_rng([self._number, *card.card_id.encode()])
+            for last in range(1_000):
+                number = int(CARDS_PER_COUNTRY * luck.random() ** 2)
+                named = msgspec.structs.replace(card, card_id=f"crd_{str(card.issuer_country).lower()}_{number}")
+                other = self._world.holder(msgspec.structs.replace(payment, card=named))
+                if other.card.funding == card.funding and (other.issuer is own.issuer or last > 500):
+                    break
+            hidden = {name: getattr(other, name) for name in ("salary", "lasts_days", "rest", "payday", "abroad", "blocked", "risk")}
+            self._known[card.card_id] = replace(own, **hidden)
+        return self._known[card.card_id]
+
+    def situation(self, payment: Payment, *, candidate: Candidate, at_us: int, earlier: int = 0) -> Situation:
+        """Everything that bears on an attempt, with somebody else for its cardholder."""
+        found = self._world.situation(payment, candidate=candidate, at_us=at_us, earlier=earlier)
+        return found._replace(holder=self.holder(payment))
+
+
+class ChancesKnown:
+    """Honour with the mean chance of those who know."""
+
+    def __init__(self, world: World, make: Callable[[ChancesKnown], EnginePolicy], *, n_strangers: int = 0) -> None:
+        self._known = [Knowable(cast(World, Strangers(world, number))) for number in range(n_strangers)] or [Knowable(world)]
         self._trails: dict[str, Trail] = {}
         self._sent: dict[str, tuple[str, Candidate]] = {}
         self._asked: tuple[Payment, int] | None = None
@@ -54,11 +93,8 @@ class ChancesKnown:
 
     def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]:
         """Chances of the candidates of the payment that is decided on."""
-        assert self._asked is not None
-        payment, at_us = self._asked
         forms = [Candidate(*(values[place] for place in PLACES)) for values in served.candidates]  # type: ignore[arg-type]  # by the catalogue, strings
-        p = self._known.p_approve(payment, forms, trail=self._trails.get(payment.payment_id, Trail()), at_us=at_us)
-        return np.clip(p, 1e-6, 1.0 - 1e-6)
+        return np.clip(np.mean(self._chances(forms), axis=0), 1e-6, 1.0 - 1e-6)
 
     def decide(self, request: DecisionRequest) -> Decision:
         """Honour's decision."""
@@ -68,10 +104,17 @@ class ChancesKnown:
         decision = self._engine.decide(request)
         if decision.attempt is not None:
             chosen = decision.attempt
-            self._known.p_approve(payment, (), trail=self._trails.get(payment.payment_id, Trail()), at_us=at_us)
+            self._chances(())  # Weighs what came of the attempt before, if it was not asked for.
             self._sent[decision.decision_id] = payment.payment_id, Candidate(chosen.route, chosen.authentication, chosen.credential)
-            self._known.sent(payment, at_us=at_us)
+            for known in self._known:
+                known.sent(payment, at_us=at_us)
         return decision
+
+    def _chances(self, forms: Sequence[Candidate]) -> list[NDArray[np.float64]]:
+        assert self._asked is not None
+        payment, at_us = self._asked
+        trail = self._trails.get(payment.payment_id, Trail())
+        return [known.p_approve(payment, forms, trail=trail, at_us=at_us) for known in self._known]
 
     def report(self, outcome: Outcome) -> object:
         """Both hear of it."""
@@ -107,6 +150,9 @@ def policies(learned: Learned) -> dict[str, MakePolicy]:
         "Honour": lambda world: engine(world, fast=True, explores=True),
         "no exploration": lambda world: engine(world, fast=True, explores=False),
         "no fast layer": lambda world: engine(world, fast=False, explores=False),
+        "issuers known": lambda world: ChancesKnown(
+            world, lambda known: engine(world, fast=False, explores=False, known=known), n_strangers=N_STRANGERS
+        ),
         "chances known": lambda world: ChancesKnown(world, lambda known: engine(world, fast=False, explores=False, known=known)),
         "knowable oracle": knowable_oracle,
         "oracle": oracle,
