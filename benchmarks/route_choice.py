@@ -60,21 +60,20 @@ class FirstAttempts(ChancesKnown):
         self.rows.append((payment, forms, super().predict_many(served), said))
         return said[0]
 
+    def values(self, row: tuple[Payment, list[Candidate], Floats, list[Floats]], p: Floats) -> list[float]:
+        """What each attempt of a row is worth alone, minor units, if `p` are the chances."""
+        payment, forms, _, _ = row
+        routes = {route.id: route for route in self.settings.routes}
+        costs = [cost_of(payment, candidate=one, route=routes[one.route]) for one in forms]
+        terms = self.settings.terms_of(payment.merchant_id)
+        return expected_values_minor(p.tolist(), amount_minor=payment.amount_minor, terms=terms, costs=costs)
+
     def lost(self) -> Floats:
         """Minor units lost by each kind's choice, (n_payments, n_kinds)."""
-        routes = {route.id: route for route in self.settings.routes}
         found = np.empty((len(self.rows), len(self._models)))
-        for at, (payment, forms, known, said) in enumerate(self.rows):
-            terms, costs = (
-                self.settings.terms_of(payment.merchant_id),
-                [cost_of(payment, candidate=one, route=routes[one.route]) for one in forms],
-            )
-
-            def values(p: Floats, payment: Payment = payment, terms: Any = terms, costs: Any = costs) -> list[float]:
-                return expected_values_minor(p.tolist(), amount_minor=payment.amount_minor, terms=terms, costs=costs)
-
-            truth = values(known)
-            found[at] = [max(truth) - truth[int(np.argmax(values(p)))] for p in said]
+        for at, row in enumerate(self.rows):
+            truth = self.values(row, row[2])
+            found[at] = [max(truth) - truth[int(np.argmax(self.values(row, p)))] for p in row[3]]
         return found
 
     def log_losses(self) -> Floats:
