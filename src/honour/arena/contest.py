@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import queue
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from honour.arena.engine_policy import EnginePolicy
+from honour.arena.kept import KeptWorlds
 from honour.arena.learned import Learned, learn
 from honour.loop import Step
 from honour.records.event import ServedFeatures
@@ -58,16 +59,21 @@ class Contested(NamedTuple):
     boards: dict[str, Scoreboard]
 
 
-def contest(asked: Contest, *, processes: int, step: Step) -> Contested:
-    """Play all of it; each process takes one world at a time and learns once for the scenarios that share a history."""
+def contest(asked: Contest, *, processes: int, step: Step, kept: KeptWorlds | None = None) -> Contested:
+    """Play all of it; each process takes one world at a time and learns once for the scenarios that share a history.
+
+    kept  where worlds are kept as they are played, and those found that were played before
+    """
     loaded = {name: scenarios.load(name).sized(asked.payments) for name in asked.scenarios}
-    total = len(asked.seeds) * sum(_n_policies(World(each), only=asked.policies) for each in loaded.values())
-    if processes == 1:
-        done = _Counter(step, total)
-        worlds = [_play_world(asked, seed, done.add) for seed in asked.seeds]
-    else:
-        worlds = _in_processes(asked, processes=processes, step=step, total=total)
-    plays = {name: [world[name] for world in worlds] for name in loaded}
+    n_plays = sum(_n_policies(World(each), only=asked.policies) for each in loaded.values())
+    found = {seed: world for seed in asked.seeds if kept is not None and (world := kept.load(seed)) is not None}
+    done = _Counter(step, len(asked.seeds) * n_plays, done=len(found) * n_plays)
+    left = asked._replace(seeds=tuple(seed for seed in asked.seeds if seed not in found))
+    for seed, world in _worlds(left, processes=processes, done=done):
+        found[seed] = world
+        if kept is not None:
+            kept.save(seed, world)
+    plays = {name: [found[seed][name] for seed in asked.seeds] for name in loaded}
     boards = {
         name: compare({policy: [each[policy] for each in results] for policy in results[0]}, scenario=name)
         for name, results in plays.items()
@@ -75,23 +81,33 @@ def contest(asked: Contest, *, processes: int, step: Step) -> Contested:
     return Contested(plays, boards)
 
 
-def _in_processes(asked: Contest, *, processes: int, step: Step, total: int) -> list[dict[str, Plays]]:
+def kept_worlds(folder: Path, asked: Contest) -> KeptWorlds:
+    """Worlds of this contest in `folder`: scenarios count by what they say, since a file may change under its name."""
+    loaded = [(name, scenarios.load(name)) for name in asked.scenarios]
+    return KeptWorlds(folder, (loaded, asked.payments, asked.history, asked.policies))
+
+
+def _worlds(asked: Contest, *, processes: int, done: _Counter) -> Iterator[tuple[int, dict[str, Plays]]]:
+    """Every world once it is played."""
+    if processes == 1 or len(asked.seeds) < 2:
+        yield from ((seed, _play_world(asked, seed, done.add)) for seed in asked.seeds)
+        return
     context = multiprocessing.get_context("spawn")
     # One thread each: processes already fill the cores, and libraries that start more threads wait for one another.
     for variable in ONE_THREAD:
         os.environ.setdefault(variable, "1")
     with context.Manager() as manager:
         told: queue.Queue[str] = manager.Queue()
-        done = _Counter(step, total)
         with ProcessPoolExecutor(max_workers=processes, mp_context=context) as pool:
-            futures = [pool.submit(_play_world, asked, seed, told.put) for seed in asked.seeds]
-            while not all(future.done() for future in futures):
-                _failed(futures)
+            waiting = {pool.submit(_play_world, asked, seed, told.put): seed for seed in asked.seeds}
+            while waiting:
+                _failed(list(waiting))
+                for future in [future for future in waiting if future.done()]:
+                    yield waiting.pop(future), future.result()
                 try:
                     done.add(told.get(timeout=0.5))
                 except queue.Empty:
                     continue
-        return [future.result() for future in futures]
 
 
 def _failed(futures: Sequence[Future[dict[str, Plays]]]) -> None:
@@ -106,8 +122,8 @@ def _failed(futures: Sequence[Future[dict[str, Plays]]]) -> None:
 class _Counter:
     """Counts plays for the progress display."""
 
-    def __init__(self, step: Step, total: int) -> None:
-        self._step, self._total, self._done = step, total, 0
+    def __init__(self, step: Step, total: int, *, done: int = 0) -> None:
+        self._step, self._total, self._done = step, total, done
 
     def add(self, what: str) -> None:
         self._done += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import platform
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import msgspec
 
 from honour import __version__
 from honour.arena.contest import Contest, Contested
+from honour.arena.source import commit
 from honour.simulator.scoreboard import APPROVALS, HONOUR, MARGIN, Interval, Row, Scoreboard
 
 LIBRARIES = ("numpy", "lightgbm", "onnxruntime", "duckdb")
@@ -23,7 +23,7 @@ GAPS = {"gap_closed": MARGIN, "gap_closed_approval": APPROVALS}
 def as_object(asked: Contest, found: Contested) -> dict[str, Any]:
     """Figures with intervals by scenario and policy, and what made them."""
     return {
-        "commit": _commit(),
+        "commit": commit(),
         "versions": {"honour": __version__, "python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         "seeds": list(asked.seeds),
         "payments": asked.payments,
@@ -55,17 +55,6 @@ def _interval(interval: Interval | None) -> dict[str, Any] | None:
     if interval is None or math.isnan(interval.value):
         return None
     return {"value": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}
-
-
-def _commit() -> str | None:
-    """The commit that is checked out where Honour's code lies, if that is a repository; `+` when files differ from it."""
-    where = Path(__file__).parent
-    try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, check=False, timeout=10)
-        changed = subprocess.run(["git", "status", "--porcelain"], cwd=where, capture_output=True, text=True, check=False, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() + ("+" if changed.stdout.strip() else "") if found.returncode == 0 else None
 
 
 def write(folder: Path, *, report: dict[str, Any], found: Contested) -> list[Path]:

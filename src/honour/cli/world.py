@@ -79,15 +79,20 @@ def scoreboard(
     history: int = typer.Option(30_000, "--history", min=5_000, help="Payments of history that Honour learns from in each world."),
     policy: list[str] = typer.Option([], "--policy", help="Play only these and the fixed routes beside Honour; repeat for several."),
     processes: int = typer.Option(2, "--processes", min=1, help="Worlds played at a time."),
-    out: Path | None = typer.Option(None, "--out", help="Folder for scoreboard.json and a picture of each scenario (PNG and HTML)."),
+    out: Path | None = typer.Option(
+        None,
+        "--out",
+        help="Folder for scoreboard.json and a picture of each scenario (PNG and HTML).",
+    ),
     json: bool = JSON,
 ) -> None:
     """Play Honour and simple policies side by side in worlds with known truth, and say who earned what.
 
     Every policy meets the same payments and the same luck. Differences are paired; intervals are over worlds. The oracle knows the
-    hidden truth but not the luck: the share of the gap from the best fixed route to it is what there was to gain.
+    hidden truth but not the luck: the share of the gap from the best fixed route to it is what there was to gain. With --out, worlds are
+    kept as they are played: the same command, started again, goes on with those that are left.
     """
-    from honour.arena.contest import FAST_ALONE, SLOW_ALONE, Contest, contest  # Training libraries; serving does without them.
+    from honour.arena.contest import FAST_ALONE, SLOW_ALONE, Contest, contest, kept_worlds  # Training libraries; serving does without them.
     from honour.arena.report import as_object, write
     from honour.simulator.lineup import LINE_UP
     from honour.simulator.scenario import names
@@ -99,9 +104,12 @@ def scoreboard(
     chosen = names() if "all" in scenario else tuple(dict.fromkeys(scenario))
     asked = Contest(chosen, tuple(range(first_seed, first_seed + seeds)), payments, history, tuple(policy) or None)
     with show.progress() as step:
-        found = contest(asked, processes=min(processes, seeds), step=step)
+        kept = kept_worlds(out, asked) if out is not None else None
+        found = contest(asked, processes=min(processes, seeds), step=step, kept=kept)
         report = as_object(asked, found)
         files = write(out, report=report, found=found) if out is not None else []
+        if kept is not None:
+            kept.clear(asked.seeds)
     if json:
         show.as_json(report)
     else:
