@@ -1,83 +1,108 @@
-"""The log's writer goes first after each turn, as long as that takes a moment only."""
+"""No turn begins while the commit of the last one goes on, as long as little waits and the commit takes a moment only."""
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import Future
 from typing import Any
 
-from honour.errors import LogUnavailable
-from honour.serving.durable import MOMENT_S, PAUSE_NS, PAUSE_NS_MAX, Settling
+import pytest
 
-QUICK_NS, SLOW_NS = 300_000, int(MOMENT_S * 1e9)
+from honour.errors import DeadlineOver, LogUnavailable
+from honour.records.settings import ServingSettings
+from honour.serving.deadline import Deadline
+from honour.serving.durable import Waiting
+from honour.serving.queue import ENOUGH, SETTLES_NS, Queue
 
 
-class Log:
-    """Commits that take a while each, by which the clock moves."""
+class Shop:
+    """A queue in front of a log whose commits end when they are told to."""
 
     def __init__(self) -> None:
-        self.now_ns = 1
-        self.settling = Settling(timer_ns=lambda: self.now_ns)
+        self.now_ns, self.commit = 1, Future[Any]()
+        self.queue = Queue(ServingSettings, timer_ns=lambda: self.now_ns, newest=lambda: self.commit)
+        self.done: list[int] = []
 
-    def is_waited_for(self, took_ns: int, *, error: Exception | None = None) -> bool:
-        """Whether a commit that takes so long is waited for."""
-        before_ns = self.now_ns
-        self.settling.wait(_Commit(self, took_ns, error))
-        return self.now_ns > before_ns
-
-    def pause_ns(self) -> int:
-        """How long no commit is waited for from now on, in steps of a millisecond."""
-        began_ns = self.now_ns
-        while not self.is_waited_for(QUICK_NS):
-            self.now_ns += 1_000_000
-        return self.now_ns - QUICK_NS - began_ns
+    async def ask(self, n: int) -> list[asyncio.Task[None]]:
+        """Ask for `n` pieces of work, and let the loop do what it does at once."""
+        tasks = [asyncio.create_task(self.queue.run("decision", lambda name=name: self.done.append(name))) for name in range(n)]
+        await _a_while()
+        return tasks
 
 
-class _Commit(Future[Any]):
-    def __init__(self, log: Log, took_ns: int, error: Exception | None) -> None:
-        super().__init__()
-        self._log, self._took_ns, self._error = log, took_ns, error
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        assert timeout == MOMENT_S
-        self._log.now_ns += min(self._took_ns, SLOW_NS)
-        if self._took_ns >= SLOW_NS:
-            raise TimeoutError
-        return self._error
-
-
-def test_every_commit_that_takes_a_moment_is_waited_for_also_one_that_fails() -> None:
-    log = Log()
-    full = LogUnavailable("the disk is full")
-    assert [log.is_waited_for(QUICK_NS), log.is_waited_for(QUICK_NS, error=full), log.is_waited_for(QUICK_NS)] == [True, True, True]
-
-
-def test_after_one_that_takes_longer_none_is_waited_for_a_while() -> None:
-    log = Log()
-    assert log.is_waited_for(SLOW_NS)
-    assert log.pause_ns() == PAUSE_NS
-
-
-def test_the_more_are_slow_the_longer_none_is_waited_for_and_quick_ones_bring_that_back() -> None:
-    log = Log()
-    pauses = []
-    for _ in range(5):
-        assert log.is_waited_for(SLOW_NS)
-        pauses.append(log.pause_ns())  # The quick one at its end halves the next.
-    assert pauses == [PAUSE_NS, 2 * PAUSE_NS, 4 * PAUSE_NS, 8 * PAUSE_NS, 16 * PAUSE_NS]
+async def _a_while() -> None:
     for _ in range(20):
-        log.is_waited_for(SLOW_NS)
-        log.now_ns += PAUSE_NS_MAX
-    assert log.is_waited_for(SLOW_NS)
-    assert log.pause_ns() == PAUSE_NS_MAX
-    assert all(log.is_waited_for(QUICK_NS) for _ in range(10))
-    assert log.is_waited_for(SLOW_NS)
-    assert log.pause_ns() == PAUSE_NS
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("error", [None, LogUnavailable("the disk is full")])
+def test_what_comes_while_a_commit_goes_on_is_done_once_that_is_over_however_it_ends(error: Exception | None) -> None:
+    async def go() -> None:
+        shop = Shop()
+        tasks = await shop.ask(ENOUGH - 1)
+        assert shop.done == []
+        shop.commit.set_exception(error) if error is not None else shop.commit.set_result(None)
+        await asyncio.gather(*tasks)
+        assert shop.done == list(range(ENOUGH - 1))
+
+    asyncio.run(go())
+
+
+def test_when_much_waits_it_is_done_at_once() -> None:
+    async def go() -> None:
+        shop = Shop()
+        await shop.ask(ENOUGH)
+        assert shop.done == list(range(ENOUGH))
+
+    asyncio.run(go())
+
+
+def test_a_commit_that_takes_long_is_not_waited_for() -> None:
+    async def go() -> None:
+        shop = Shop()
+        (task,) = await shop.ask(1)
+        shop.now_ns += SETTLES_NS
+        await asyncio.wait_for(task, 5)
+        assert shop.done == [0]
+        assert not shop.commit.done()
+
+    asyncio.run(go())
 
 
 def test_where_nothing_is_to_become_durable_nothing_is_waited_for() -> None:
-    log = Log()
-    done: Future[Any] = Future()
-    done.set_result(None)
-    log.settling.wait(None)
-    log.settling.wait(done)
-    assert log.now_ns == 1
+    async def go() -> None:
+        shop = Shop()
+        shop.commit.set_result(None)
+        await shop.ask(1)
+        assert shop.done == [0]
+
+    asyncio.run(go())
+
+
+def test_who_waits_is_answered_with_the_commit_of_his_event_and_not_before() -> None:
+    async def go() -> None:
+        waiting, first, second = Waiting(), Future[Any](), Future[Any]()
+        tasks = [asyncio.create_task(waiting.until(one)) for one in (first, second, first)]
+        await _a_while()
+        first.set_result(None)
+        await _a_while()
+        assert [task.done() for task in tasks] == [True, False, True]
+        assert waiting.n == 1
+        second.set_exception(LogUnavailable("the disk is full"))
+        with pytest.raises(LogUnavailable):
+            await tasks[1]
+        assert waiting.n == 0
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("left_ms", [1, 30])
+def test_a_deadline_is_kept_whether_it_is_near_or_far(left_ms: int) -> None:
+    async def go() -> None:
+        waiting, never = Waiting(), Future[Any]()
+        deadline = Deadline(left_ms * 1_000_000, left_ms, lambda: 0)
+        with pytest.raises(DeadlineOver):
+            await asyncio.wait_for(waiting.until(never, deadline=deadline), 5)
+        assert waiting.n == 0
+
+    asyncio.run(go())

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Literal
 
@@ -19,7 +18,7 @@ from honour.records.api_key import Scope
 from honour.serving import wire
 from honour.serving.body import Disconnected, Headers, HttpRefused, check_type, lines_of, whole_body
 from honour.serving.deadline import deadline_of
-from honour.serving.durable import Settling, Waiting
+from honour.serving.durable import Waiting
 from honour.serving.hot_path import Engine
 from honour.serving.keys import ANYBODY, Holder, KeyRing
 from honour.serving.metrics import Metrics
@@ -60,10 +59,10 @@ class Service:
 
     def __init__(self, engine: Engine, *, host: str = "127.0.0.1", timer_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self.engine = engine
-        self.queue = Queue(lambda: self.engine.settings.serving, timer_ns=timer_ns, turn=self._together)
+        self.queue = Queue(lambda: self.engine.settings.serving, timer_ns=timer_ns, turn=engine.turn, newest=lambda: engine.newest)
         self._ring, self._rates, self._timer_ns = KeyRing(host=host), Rates(timer_ns=timer_ns), timer_ns
         self.metrics = Metrics(engine)
-        self.waiting, self._settling = Waiting(), Settling(timer_ns=timer_ns)
+        self.waiting = Waiting()
         self.push = DuePush(engine)
         self.metrics.follow(self.push, self.queue)
         self.metrics.waiting.set_function(lambda: float(self.waiting.n))
@@ -142,13 +141,6 @@ class Service:
         if not self.engine.is_stopped:
             _log.error("not_ready", why=why)
             self.engine.stop(self.engine.log.why_unavailable or why)
-
-    @contextmanager
-    def _together(self) -> Iterator[None]:
-        """A turn of the engine, and a moment for the log: what was done in it is answered before more is begun."""
-        with self.engine.turn():
-            yield
-        self._settling.wait(self.engine.newest)
 
     def _reader(self, scope: Asgi) -> Holder:
         if (needed := scope_of(scope["path"])) is None:

@@ -3,62 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from honour.serving.deadline import Deadline
-from honour.serving.queue import Asker
+from honour.serving.queue import Asker, call_in
 from honour.stores.port import Durable
 
-MOMENT_S = 0.002
-"""A commit that takes no longer is waited for before more is done."""
-PAUSE_NS, PAUSE_NS_MAX = 20_000_000, 1_000_000_000
-"""After one that took longer none is waited for so long: ten times as long at first; four times longer each time, half as long after each
-that took a moment."""
-
-
-class Settling:
-    """Lets the log's writer have the core and Python's lock after each turn, until the turn is durable, if that takes a moment only.
-
-    Whoever waits for an answer gains nothing by work that goes on meanwhile. On a core that both share, the writer stood behind that work
-    at each step of a commit, until the next tick of the kernel's clock: some 4 ms, three times. Where the disk is slow, or others want the
-    core too, waiting costs more than it gives, and is soon given up.
-    """
-
-    def __init__(self, *, timer_ns: Callable[[], int]) -> None:
-        self._timer_ns, self._pause_ns, self._from_ns = timer_ns, PAUSE_NS, 0
-
-    def wait(self, durable: Durable | None) -> None:
-        """Return when the event is durable, or is known not to be, or after a moment; at once during a pause."""
-        if durable is None or durable.done() or (began_ns := self._timer_ns()) < self._from_ns:
-            return
-        with suppress(TimeoutError):
-            durable.exception(timeout=MOMENT_S)
-        ended_ns = self._timer_ns()
-        if ended_ns - began_ns < MOMENT_S * 1e9:
-            self._pause_ns = max(PAUSE_NS, self._pause_ns // 2)
-        else:
-            self._from_ns = ended_ns + self._pause_ns
-            self._pause_ns = min(PAUSE_NS_MAX, 4 * self._pause_ns)
+PATROL_S = 0.005
+"""A commit that takes no longer needs no timers: deadlines further away are looked at so often."""
 
 
 class Waiting:
     """Requests that wait for the log's thread.
 
-    They are looked at once the event loop has done what it does at the moment: most events are durable by then (`Settling`). One call
-    into the loop wakes all others whose events one commit made durable. A request that is given up leaves the log's future alone: others
-    may wait for it.
+    One call into the loop wakes all whose events one commit made durable. Deadlines have timers only where the log takes its time. A
+    request that is given up leaves the log's future alone: others may wait for it.
 
     n  requests waiting now
     """
 
     def __init__(self) -> None:
         self.n = 0
-        self._new: list[_Waiter] = []
-        self._done: deque[_Waiter] = deque()
-        self._is_called = False
+        self._waiters: list[_Waiter] = []
+        self._is_called = self._is_timed = False
 
     async def until(self, durable: Durable | None, *, deadline: Deadline | None = None) -> None:
         """Return when the event, and all before it, are durable; LogUnavailable when it was not kept, DeadlineOver when it is late."""
@@ -80,37 +47,45 @@ class Waiting:
             return None
         waiter = _Waiter(asker, durable, deadline)
         self.n += 1
-        if not self._new:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._look, loop)
-        self._new.append(waiter)
+        self._waiters.append(waiter)
+        loop = asyncio.get_running_loop()
+        if not self._is_called:
+            self._wait(loop)
+        if deadline is not None and deadline.left_ns() < PATROL_S * 1e9:
+            self._time(waiter, deadline, loop)
+        elif not self._is_timed:
+            self._is_timed = True
+            loop.call_later(PATROL_S, self._patrol, loop)
         return waiter
 
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have those looked at who wait, once the event of the first is durable."""
+        self._is_called = True
+        self._waiters[0].durable.add_done_callback(partial(call_in, loop, self._look, loop))
+
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer those whose events are durable; have the others woken, by the log or when their time is over."""
-        new, self._new = self._new, []
-        for waiter in new:
-            if not waiter.is_waiting:
-                continue
-            if waiter.durable.done():
+        """Answer those whose events are durable; the others wait for the next commit."""
+        self._is_called = False
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if waiter.is_waiting and waiter.durable.done():
                 self._answer(waiter)
-                continue
-            if waiter.deadline is not None:
-                waiter.late = loop.call_later(max(0.0, waiter.deadline.left_ns() / 1e9), self._give_up, waiter, waiter.deadline)
-            waiter.durable.add_done_callback(partial(self._finished, loop, waiter))
+            elif waiter.is_waiting:
+                self._waiters.append(waiter)
+        if self._waiters and not self._is_called:
+            self._wait(loop)
 
-    def _finished(self, loop: asyncio.AbstractEventLoop, waiter: _Waiter, _durable: Durable) -> None:
-        """In the log's thread."""
-        self._done.append(waiter)
-        if not self._is_called:
-            self._is_called = True
-            with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-                loop.call_soon_threadsafe(self._wake)
+    def _patrol(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give timers to those who have been waiting for a while."""
+        self._is_timed = bool(self._waiters)
+        for waiter in self._waiters:
+            if waiter.is_waiting and waiter.deadline is not None and waiter.late is None:
+                self._time(waiter, waiter.deadline, loop)
+        if self._is_timed:
+            loop.call_later(PATROL_S, self._patrol, loop)
 
-    def _wake(self) -> None:
-        self._is_called = False  # First, so that what is added from now on calls again.
-        while self._done:
-            self._answer(self._done.popleft())
+    def _time(self, waiter: _Waiter, deadline: Deadline, loop: asyncio.AbstractEventLoop) -> None:
+        waiter.late = loop.call_later(max(0.0, deadline.left_ns() / 1e9), self._give_up, waiter, deadline)
 
     def _answer(self, waiter: _Waiter) -> None:
         self._leave(waiter)

@@ -11,12 +11,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from honour.errors import HonourError, Overloaded
 from honour.records.settings import ServingSettings
 from honour.serving.deadline import Deadline
 from honour.serving.steps import Steps
+from honour.stores.port import Durable
 
 Answer = TypeVar("Answer")
 Rank = Literal["in_progress", "decision", "report", "bulk"]
@@ -30,6 +32,10 @@ TOGETHER_MAX = 16
 """Pieces of work in steps that are done together."""
 TOGETHER_NS = 4_000_000
 """Work after which the log makes durable what was done, also when more waits."""
+SETTLES_NS = 2_000_000
+"""A commit that takes longer is not waited for."""
+ENOUGH = 6
+"""Requests waiting for which none is waited for."""
 
 
 class Asker(Protocol):
@@ -60,6 +66,8 @@ class Queue:
 
     settings  gives those in force
     turn      is taken around pieces that are done together: what they append to the log becomes durable in one commit
+    newest    gives what must become durable last. While it is not, no turn begins, unless much waits or that takes long: nobody gains by
+              work whose commit has to wait for the one before, more of it shares the next one, and the log's writer has the core
     shed      requests refused here, by rank
     """
 
@@ -69,15 +77,18 @@ class Queue:
         *,
         timer_ns: Callable[[], int],
         turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+        newest: Callable[[], Durable | None] = lambda: None,
     ) -> None:
         self.shed: dict[Rank, int] = dict.fromkeys(RANKS, 0)
-        self._settings, self._timer_ns, self._turn = settings, timer_ns, turn
+        self._settings, self._timer_ns, self._turn, self._newest = settings, timer_ns, turn, newest
         self._waiting: dict[Rank, deque[_Waiting]] = {rank: deque() for rank in RANKS}
         self._late_since_ns: dict[Rank, int | None] = dict.fromkeys(RANKS, None)
         self._is_called = False
         self._n_together = 1
         self._held: ExitStack | None = None
         self._held_since_ns = 0
+        self._settles: Durable | None = None  # What the next turn waits for, and until when; whether a timer is set.
+        self._settles_until_ns, self._is_timed = 0, False
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
@@ -107,6 +118,8 @@ class Queue:
         """Work for a while. The turn lasts while more waits, so that one commit serves many; but not so long that any waits for it."""
         self._is_called = False
         if self._held is None:
+            if not len(self) or self._is_settling(loop):
+                return
             self._held, self._held_since_ns = ExitStack(), self._timer_ns()
             with suppress(HonourError):  # Each piece of work takes a turn too, and says so itself.
                 self._held.enter_context(self._turn())
@@ -116,6 +129,25 @@ class Queue:
             held.close()
         if not is_done:
             self._call(loop)
+
+    def _is_settling(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether the next turn waits for the commit of the last one; it is then called when that is over, or has taken long."""
+        newest = self._newest()
+        if newest is None or newest.done() or len(self) >= ENOUGH:
+            return False
+        if self._settles is not newest:
+            self._settles, self._settles_until_ns = newest, self._timer_ns() + SETTLES_NS
+            newest.add_done_callback(partial(call_in, loop, self._call, loop))
+        elif self._timer_ns() >= self._settles_until_ns:
+            return False
+        if not self._is_timed:
+            self._is_timed = True
+            loop.call_later(SETTLES_NS / 1e9, self._look_again, loop)
+        return True
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_timed = False
+        self._call(loop)
 
     def _work_on(self) -> bool:
         """Work for a while; True when nothing is left."""
@@ -172,6 +204,12 @@ class Queue:
                 while waiting and now_ns - waiting[0].since_ns > allowed_ns:
                     self.shed[rank] += 1
                     _refuse(waiting.popleft(), _overloaded(f"requests wait for more than {allowed_ms * PATIENCE[rank]} ms"))
+
+
+def call_in(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *args: Any) -> None:
+    """Have the loop call something, from the log's thread; the last of `args` is what became durable and not handed on."""
+    with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+        loop.call_soon_threadsafe(what, *args[:-1])
 
 
 def _begun(one: _Waiting) -> Steps[Any] | None:

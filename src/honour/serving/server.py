@@ -34,7 +34,7 @@ _log = structlog.get_logger("honour")
 
 SWITCH_S = 0.001
 """The log's writer waits at most this long for Python's lock, some ten times in a commit; the default is five times as long."""
-_GARBAGE = (5_000, 1_000_000, 1_000_000)
+_GARBAGE = (1_000, 1_000_000, 1_000_000)
 """A look for cycles through all of the state stops everything while it lasts, and finds none: only young objects are looked at, a few
 at a time, so that nobody waits for it."""
 
