@@ -31,7 +31,7 @@ from honour.learning.dataset import Rows, rows_of
 from honour.learning.fit import fit_encoder
 from honour.learning.kinds.boosted_lightgbm import LightGBMModel
 from honour.learning.served import ServedRow, served_rows
-from honour.outcomes.state import State
+from honour.outcomes.windows import Windows
 from honour.policy.value import cost_of, expected_value_minor, stake_minor
 from honour.records.event import AttemptReported, LoggedEvent
 from honour.records.instant import to_us
@@ -104,7 +104,7 @@ def tell(seed: int, *, payments: int, margin: float) -> Told:
     named = [answered[at] for at in table["row_id"].to_pylist()]
     assert [event.attempt.payment.payment_id for event in named] == table["payment_id"].to_pylist()
     cut_us = int(rows.at_us[int((FIT_SHARE + CALIBRATE_SHARE) * len(rows))])
-    later = served_rows(events, state=State(), after_us=cut_us, candidates_of=same_form(settings.routes))
+    later = served_rows(events, state=Windows(), after_us=cut_us, candidates_of=same_form(settings.routes))
     number = list(rows.columns).index("attempt_number")
     asked = [row for row in later if row.served.payment[number] == 1]
     return Told(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import sys
 import time
@@ -57,6 +58,7 @@ def main() -> None:
     ran = run_pipeline(told.data, settings=settings, seed=1, threads=told.threads, as_of_us=ends_us, step=clock.step)
     clock.step("end")
     sys.stdout.write(f"{time.process_time() - began[0]:8.1f} {time.perf_counter() - began[1]:8.1f}  {ran.result.status}\n")
+    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most\n")
     for gate in ran.result.gates:
         sys.stdout.write(f"{'passed' if gate.passed else 'FAILED'} {gate.name}: {gate.found}\n")
 

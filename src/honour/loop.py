@@ -22,7 +22,7 @@ from honour.features.batch import BatchReport
 from honour.features.expectation import refusing
 from honour.features.quality import QualityReport, quality_text
 from honour.learning.served import served_rows
-from honour.outcomes.state import State
+from honour.outcomes.windows import Windows
 from honour.records.event import AttemptReported, Event, LoggedEvent, key_of
 from honour.records.instant import from_us, to_us
 from honour.records.route import Merchant, Route
@@ -247,7 +247,7 @@ def train(
     trained = fit_and_judge(
         table, kind=kind, settings=settings, seed=seed, holdout_days=holdout_days, n_threads=threads or os.cpu_count() or 1, progress=step
     )
-    state = State()
+    state = Windows()
     for logged in events:
         state.apply(logged)
     folder = out or where.bundle
@@ -294,7 +294,7 @@ def replay(
     step("computing features", 0, None)
     asked = served_rows(
         all_events(data_dir),
-        state=State(),
+        state=Windows(),
         after_us=bundle.manifest.training.until_us,
         candidates_of=same_form(routes),
     )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from honour.errors import BadInput, Contradiction, UnknownReference
 from honour.outcomes.match import REMEMBERED_US
 from honour.outcomes.state import State
+from honour.outcomes.windows import Windows
 from honour.records.attempt import Attempt, Dispute, Outcome
 from honour.records.decision import DecisionRequest
 from honour.records.event import LoggedEvent
@@ -47,6 +48,10 @@ def test_any_sequence_of_questions_and_reports_is_the_same_state_when_the_log_is
     at = min(cut, len(logged))
     from_snapshot = State.from_bytes(_folded(State(), logged[:at]).to_bytes())
     assert _folded(from_snapshot, logged[at:]).to_bytes() == whole
+    windows = Windows()
+    for one in logged:
+        windows.apply(one)
+    assert windows.features.to_bytes() == engine.state.features.to_bytes()
 
 
 @given(_steps, st.integers(0, 40))

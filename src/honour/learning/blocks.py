@@ -15,7 +15,9 @@ from honour.learning.fit import fit_encoder
 from honour.learning.kinds.port import Encoding
 from honour.learning.split import Split, forward_splits
 
-N_BLOCKS = 4
+N_BLOCKS, N_BLOCKS_OF_MANY = 4, 2
+MANY_ROWS = 60_000
+"""Of more rows two blocks say as much: each is judged on tens of thousands, and every further origin is one more fit of most of them."""
 FIRST_SHARE = 0.5
 DRIFT_MAX = 0.4
 """Kolmogorov-Smirnov distance between fitted and later values from which a feature is said to drift."""
@@ -38,7 +40,8 @@ def blocks_of(rows: Rows, *, encoding: Encoding = "rates", rows_max: int | None 
     """
     rows = rows.newest(min(ROWS_MAX, rows_max or ROWS_MAX))
     blocks: list[Block] = []
-    for split in forward_splits(rows.payments, at_us=rows.at_us, n_blocks=N_BLOCKS, first_share=FIRST_SHARE):
+    n_blocks = N_BLOCKS if len(rows) <= MANY_ROWS else N_BLOCKS_OF_MANY
+    for split in forward_splits(rows.payments, at_us=rows.at_us, n_blocks=n_blocks, first_share=FIRST_SHARE):
         early, late = rows.where(split.early), rows.where(split.late)
         if len(np.unique(early.approved)) == 2:
             blocks.append(Block(split, fit_encoder(early.columns, approved=early.approved, encoding=encoding), early, late))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression, minimize
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # threadpoolctl ships no types
 
 from honour.approval.calibration import (
     KINDS,
@@ -76,6 +77,7 @@ def fit_calibrator(kind: str, *, p: Floats, y: Floats) -> Calibrator:
     return _FITS[kind](clip(p), y)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]  # sums so small that threads wait for each other
 def choose_calibrator(
     p: Floats, *, y: Floats, payments: NDArray[np.intp], at_us: NDArray[np.int64], seed: int, numbers: Numbers | None = None
 ) -> Choice:

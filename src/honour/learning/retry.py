@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]  # scikit-learn ships no types
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # as above
 
 from honour.approval.retry_model import (
     DAY_US,
@@ -60,6 +61,7 @@ _COLUMNS = (
 )
 
 Terms = tuple[str, ...]
+Floats = NDArray[np.float64]
 
 
 class _Attempt(NamedTuple):
@@ -83,13 +85,22 @@ class _Sample(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """Rows of a fit: which terms each has, what came of it, and the log-odds that are known before."""
+    """What is fitted on, rows of the same terms as one: which terms they have (x), log-odds that are known before (offset), how many they
+    are (n), and how many of them were approved (k).
+    """
 
     x: sparse.csr_matrix
-    y: NDArray[np.float64]
-    offset: NDArray[np.float64]
+    offset: Floats
+    n: Floats
+    k: Floats
+
+    def counting(self, place: NDArray[np.intp], y: Floats) -> _Known:
+        """The same terms, of these rows alone; place: which terms each row has."""
+        n, k = (np.bincount(place, weights=weight, minlength=len(self.n)) for weight in (None, y))
+        return self._replace(n=n.astype(np.float64), k=k.astype(np.float64))
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]  # sums so small that threads wait for each other
 def fit_retry_model(table: pa.Table) -> RetryModel:
     """The retry model of a training set; a part for which there are too few rows is None.
 
@@ -194,46 +205,63 @@ def _fit(sample: _Sample, *, prior: Mapping[str, float] = NOTHING) -> AdditiveLo
     y = np.array(sample.y, dtype=np.float64)
     if len(y) < ROWS_MIN or min(y.sum(), len(y) - y.sum()) < TERM_ROWS_MIN:
         return None
-    counts = Counter(term for terms in sample.terms for term in set(terms))
-    vocabulary = {term: at for at, term in enumerate(sorted(term for term, n in counts.items() if n >= TERM_ROWS_MIN))}
-    offset = np.array([math.fsum(prior.get(term, 0.0) for term in set(terms)) for terms in sample.terms])
-    known = _Known(_matrix(sample.terms, vocabulary), y, offset)
-    penalty = min(PENALTIES, key=lambda each: _loss(known, groups=np.array(sample.groups), penalty=each))
-    intercept, *learned = _ridge(known, penalty=penalty).tolist()
+    place_of: dict[Terms, int] = {}
+    place = np.array([place_of.setdefault(terms, len(place_of)) for terms in sample.terms], dtype=np.intp)
+    vocabulary = _vocabulary(list(place_of), n_rows=np.bincount(place).tolist())
+    offset = np.array([math.fsum(prior.get(term, 0.0) for term in set(terms)) for terms in place_of])
+    none = np.zeros(len(place_of))
+    known = _Known(_matrix(list(place_of), vocabulary), offset, none, none)
+    losses = _losses(known, place=place, y=y, groups=np.array(sample.groups))
+    penalty = PENALTIES[int(np.argmin(losses))]
+    intercept, *learned = _ridge(known.counting(place, y), penalty=penalty).tolist()
     weights = {**prior, **{term: prior.get(term, 0.0) + learned[at] for term, at in vocabulary.items()}}
     return AdditiveLogit(intercept=intercept, weights={term: round(weight, 6) for term, weight in sorted(weights.items())})
 
 
-def _loss(known: _Known, *, groups: NDArray[np.str_], penalty: float) -> float:
-    x, y, offset = known
-    total = 0.0
-    for fitted, held in GroupKFold(n_splits=5).split(x, y, groups):
+def _vocabulary(kinds: Sequence[Terms], *, n_rows: Sequence[int]) -> dict[str, int]:
+    """A place for each term that enough rows have; n_rows: of each kind."""
+    counts: Counter[str] = Counter()
+    for terms, n in zip(kinds, n_rows, strict=True):
+        for term in set(terms):
+            counts[term] += n
+    return {term: at for at, term in enumerate(sorted(term for term, n in counts.items() if n >= TERM_ROWS_MIN))}
+
+
+def _losses(known: _Known, *, place: NDArray[np.intp], y: Floats, groups: NDArray[np.str_]) -> Floats:
+    """Log loss over payments not fitted on, for each of PENALTIES; each fit goes on from the one before it."""
+    total = np.zeros(len(PENALTIES))
+    for fitted, held in GroupKFold(n_splits=5).split(place, y, groups):
         if len(np.unique(y[fitted])) < 2:
-            return float("inf")
-        intercept, *learned = _ridge(_Known(x[fitted], y[fitted], offset[fitted]), penalty=penalty)
-        z = offset[held] + intercept + x[held] @ np.array(learned)
-        total += float(np.sum(np.logaddexp(0.0, z) - y[held] * z))
-    return total / len(y)
+            return np.full(len(PENALTIES), np.inf)
+        fits_on, judged_on = known.counting(place[fitted], y[fitted]), known.counting(place[held], y[held])
+        w = None
+        for at, penalty in enumerate(PENALTIES):
+            w = _ridge(fits_on, penalty=penalty, start=w)
+            z = known.offset + w[0] + known.x @ w[1:]
+            total[at] += float(judged_on.n @ np.logaddexp(0.0, z) - judged_on.k @ z)
+    return total
 
 
-def _ridge(known: _Known, *, penalty: float) -> NDArray[np.float64]:
+def _ridge(known: _Known, *, penalty: float, start: Floats | None = None) -> Floats:
     """Intercept and weights on top of the offset, (1 + n_terms,): least log loss with half the squared weights over `penalty` added."""
-    x, y, offset = known
+    x, offset, n, k = known
+    back = x.T.tocsr()  # Rows are what a product runs over fast.
 
-    def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def loss(w: Floats) -> tuple[float, Floats]:
         z = offset + w[0] + x @ w[1:]
-        off = expit(z) - y
-        slope = np.concatenate([[off.sum()], x.T @ off + w[1:] / penalty])
-        return float(np.sum(np.logaddexp(0.0, z) - y * z) + 0.5 * (w[1:] @ w[1:]) / penalty), slope
+        off = n * expit(z) - k
+        slope = np.concatenate([[off.sum()], back @ off + w[1:] / penalty])
+        return float(n @ np.logaddexp(0.0, z) - k @ z + 0.5 * (w[1:] @ w[1:]) / penalty), slope
 
-    found: NDArray[np.float64] = minimize(loss, np.zeros(1 + x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+    first = np.zeros(1 + x.shape[1]) if start is None else start
+    found: Floats = minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
     return found
 
 
-def _matrix(terms: Sequence[Terms], vocabulary: dict[str, int]) -> sparse.csr_matrix:
+def _matrix(kinds: Sequence[Terms], vocabulary: dict[str, int]) -> sparse.csr_matrix:
     rows, columns = [], []
-    for at, each in enumerate(terms):
+    for at, each in enumerate(kinds):
         for place in {vocabulary[term] for term in each if term in vocabulary}:
             rows.append(at)
             columns.append(place)
-    return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(terms), len(vocabulary)))
+    return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(kinds), len(vocabulary)))

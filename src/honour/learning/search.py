@@ -80,9 +80,9 @@ def search(rows: Rows, *, kind: Kind, told: Told, step: Step, configurations: tu
 
     configurations  those to choose from; absent, the kind's own
     """
-    asked = kind.configurations if configurations is None else configurations
+    asked = configurations_of(kind, n_rows=len(rows)) if configurations is None else configurations
     blocks = blocks_of(rows, encoding=kind.encoding, rows_max=kind.rows_max)
-    few = blocks_of(rows, encoding=kind.encoding, rows_max=min(CHOICE_ROWS, kind.rows_max or CHOICE_ROWS))
+    few = blocks if len(asked) == 1 else blocks_of(rows, encoding=kind.encoding, rows_max=min(CHOICE_ROWS, kind.rows_max or CHOICE_ROWS))
     without = {}
     if "drifting" in kind.without:
         without["steady features"] = drifting(blocks)
@@ -115,6 +115,11 @@ def search(rows: Rows, *, kind: Kind, told: Told, step: Step, configurations: tu
         blocks=tuple(_report(block, raw=raw, seed=told.seed) for block, raw in zip(blocks, best.raw, strict=True)),
         freshness_gain=_freshness_gain(best, blocks=blocks, seed=told.seed),
     )
+
+
+def configurations_of(kind: Kind, *, n_rows: int) -> tuple[Configuration, ...]:
+    """The settings of a kind that are weighed for so many rows."""
+    return kind.configurations if kind.many is None or min(n_rows, kind.rows_max or n_rows) <= CHOICE_ROWS else (kind.many,)
 
 
 def _losses(grown: Sequence[_Grown], *, blocks: tuple[Block, ...]) -> dict[str, Floats]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from honour.features.catalogue import CANDIDATE_FEATURES
-from honour.outcomes.state import State
+from honour.outcomes.windows import Windows
 from honour.records.attempt import Attempt
 from honour.records.event import AttemptReported, DecisionMade, LoggedEvent, OutcomeReported, ServedFeatures
 from honour.records.instant import to_us
@@ -51,7 +51,7 @@ def sent_candidate(attempt: Attempt) -> tuple[Candidate, ...]:
 
 
 def served_rows(
-    events: Sequence[LoggedEvent], *, state: State, after_us: int, candidates_of: CandidatesOf = sent_candidate
+    events: Sequence[LoggedEvent], *, state: Windows, after_us: int, candidates_of: CandidatesOf = sent_candidate
 ) -> Iterator[ServedRow]:
     """Attempts of `events` sent after `after_us`, chosen by Honour or not, that have an answer.
 

@@ -25,7 +25,7 @@ from honour.learning.kinds.named import DEFAULT, kind_named, told_by_catalogue, 
 from honour.learning.kinds.port import Estimator, Told
 from honour.learning.report import training_card
 from honour.learning.retry import fit_retry_model
-from honour.learning.search import Search, Step, search
+from honour.learning.search import Search, Step, configurations_of, search
 
 
 class Fitted(NamedTuple):
@@ -59,7 +59,7 @@ def fit_and_calibrate(
     told, named = told_by_catalogue(seed=seed, n_threads=n_threads), kind_named(kind)
     if rows_max is not None:
         named = named._replace(rows_max=min(rows_max, named.rows_max or rows_max))
-    configurations = (*named.configurations, *([tuned_configuration(named, settings)] if settings else []))
+    configurations = (*configurations_of(named, n_rows=len(early)), *([tuned_configuration(named, settings)] if settings else []))
     found = search(early, kind=named, told=told, step=step, configurations=configurations)
     later = found.later
     step("fitting and judging", 0, None)

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import msgspec
+import numpy as np
 from matplotlib.figure import Figure as Picture
 
 from honour.approval.metric import Figure
@@ -14,7 +15,8 @@ from honour.approval.model import ApprovalModel
 from honour.learning.dataset import hold_out, rows_of
 from honour.learning.served import ServedRow, served_rows
 from honour.loop import DataDir, Step, build_features
-from honour.outcomes.state import State
+from honour.outcomes.uncollected import uncollected
+from honour.outcomes.windows import Windows
 from honour.records.settings import Settings
 from honour.release.trade_off import Compared, Comparison, compare
 from honour.release.value import replay_rows, same_form, value_gain
@@ -40,16 +42,13 @@ def compare_kinds(
 ) -> Comparison:
     """Fit every kind on the log without its last `holdout_days`, judge it on those, and leave table, picture and figures in `out`."""
     with DataDir(data_dir).log() as log:
-        events = list(log.read())
-    table = build_features(data_dir, to_seq=events[-1].seq if events else 0, step=step, threads=threads).to_arrow()
+        to_seq = log.last_seq
+    table = build_features(data_dir, to_seq=to_seq, step=step, threads=threads).to_arrow()
     rows = rows_of(table)
     held = hold_out(rows, days=holdout_days)
-    late_us = sorted(rows.at_us[held.late].tolist())
-    routes = tuple(route for route in settings.routes if route.enabled)
     step("looking features up as served", 0, None)
-    after_us = late_us[max(0, len(late_us) - REPLAYED_MAX)] - 1
-    asked = served_rows(events, state=State(), after_us=after_us, candidates_of=same_form(routes))
-    served = [row for row in asked if row.sent[0] in {route.id for route in routes}]
+    late_us = np.sort(rows.at_us[held.late])
+    served = _served(data_dir, settings=settings, to_seq=to_seq, after_us=int(late_us[max(0, len(late_us) - REPLAYED_MAX)]) - 1)
 
     def value(model: ApprovalModel) -> Figure | None:
         return _value(model, served=served, settings=settings)
@@ -152,6 +151,17 @@ _HEADS = (
 
 def _said(figure: Figure | None) -> str:
     return "cannot say" if figure is None else f"{figure.value:.4f} [{figure.low:.4f}, {figure.high:.4f}]"
+
+
+def _served(data_dir: Path, *, settings: Settings, to_seq: int, after_us: int) -> list[ServedRow]:
+    """Attempts sent after an instant as a server had them, with candidates on every route that is enabled."""
+    routes = tuple(route for route in settings.routes if route.enabled)
+    known = {route.id for route in routes}
+    with uncollected():
+        with DataDir(data_dir).log() as log:
+            events = [logged for logged in log.read() if logged.seq <= to_seq]
+        asked = served_rows(events, state=Windows(), after_us=after_us, candidates_of=same_form(routes))
+        return [row for row in asked if row.sent[0] in known]
 
 
 def _value(model: ApprovalModel, *, served: Sequence[ServedRow], settings: Settings) -> Figure | None:

@@ -10,7 +10,7 @@ from honour.errors import BadInput
 from honour.learning.judge import Judged, Judgement, attempts_of, judge, probabilities_of
 from honour.learning.served import served_rows
 from honour.loop import Step, all_events
-from honour.outcomes.state import State
+from honour.outcomes.windows import Windows
 from honour.records.event import Event, LoggedEvent
 from honour.records.settings import Settings
 from honour.release.bundle import Bundle, load_bundle
@@ -30,7 +30,7 @@ def evaluate(model: Path, *, data: Path, mapping: Path | None, settings: Setting
     bundle = load_bundle(model)
     after_us = bundle.manifest.training.until_us
     if data.is_dir():
-        events, state = all_events(data), State()
+        events, state = all_events(data), Windows()
     elif mapping is None:
         raise BadInput(f"{data} is a file: say with --mapping how its columns become records, or give a data folder.")
     else:
@@ -48,9 +48,9 @@ def _as_logged(pairs: Iterable[tuple[Event, int]]) -> list[LoggedEvent]:
     return [LoggedEvent(seq=at, arrived_us=arrived_us, event=event) for at, (event, arrived_us) in enumerate(pairs, start=1)]
 
 
-def _warm(bundle: Bundle) -> State:
+def _warm(bundle: Bundle) -> Windows:
     """A state whose feature windows are as they were at the end of training."""
-    state = State()
+    state = Windows()
     if bundle.state is not None:
         state.features.load(bundle.state)
     return state

@@ -13,6 +13,7 @@ from honour import __version__
 from honour.errors import BundleRefused
 from honour.features.catalogue import SCHEMA_ID
 from honour.loop import DataDir, Step
+from honour.outcomes.uncollected import uncollected
 from honour.pipeline.folder import Inputs, RunFolder, alone
 from honour.pipeline.result import Ran, Result
 from honour.pipeline.stages import STAGES, RegisterDone, TrainDone
@@ -37,7 +38,7 @@ def run_pipeline(
     to_seq    position in the log up to which events count; None is its end
     """
     root = data_dir / "pipeline"
-    with alone(root):
+    with alone(root), uncollected():
         step("reading the log", 0, None)
         with DataDir(data_dir).log() as log:
             events = [logged for logged in log.read() if to_seq is None or logged.seq <= to_seq]

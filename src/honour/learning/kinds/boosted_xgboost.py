@@ -133,4 +133,5 @@ KIND = Kind(
         "row_share": Range(0.5, 1.0),
     },
     make=_make,
+    many=Configuration("largest", {"n_leaves": 63, "learning_rate": 0.05, "l2": 5.0}),
 )

@@ -99,4 +99,5 @@ KIND = Kind(
     configurations=TREES.configurations,
     ranges=TREES.ranges,
     make=_make,
+    many=TREES.many,
 )

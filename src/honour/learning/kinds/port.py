@@ -80,6 +80,7 @@ class Kind(NamedTuple):
     rows_max   newest rows that are fitted; None is all
     without    what the search also tries to leave out: features that drift, windows over groups
     ranges     settings that `honour tune` varies
+    many       what is taken of the settings for more rows than settings are chosen on; without it they are chosen of any number
     """
 
     name: str
@@ -94,6 +95,7 @@ class Kind(NamedTuple):
     configurations: tuple[Configuration, ...]
     ranges: Mapping[str, Range]
     make: Callable[[Configuration, Told], Estimator]
+    many: Configuration | None = None
 
     def size(self, n_steps: int) -> str:
         """How large a model of so many steps is, for people."""
