@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -170,3 +171,22 @@ def test_a_layer_that_was_written_goes_on_as_if_it_had_not_been() -> None:
         traffic.go(12)
     assert cut.p() == whole.p()
     assert cut.layer.to_bytes() == whole.layer.to_bytes()
+
+
+def test_what_is_late_is_the_same_by_what_was_noted_on_the_way_and_by_a_look_at_every_route() -> None:
+    luck, flights, now_us, n_late = random.Random(3), InFlight(), START_US, 0
+    waiting: list[tuple[str, str]] = []
+    for number in range(1_500):
+        now_us += luck.randrange(2 * SECOND_US)
+        route = f"acq_{luck.randrange(3)}"
+        flights.sent(f"dec_{number}", Candidate(route, "none", "pan"), at_us=now_us)
+        waiting.append((f"dec_{number}", route))
+        hanging = f"acq_{number // 100 % 4}"  # None of the three a quarter of the time.
+        for one in [one for one in waiting if one[1] != hanging][: luck.randrange(4)]:
+            flights.answered(one[0], status="approved", at_us=now_us)
+            waiting.remove(one)
+        fresh = InFlight.from_plain(flights.to_plain())
+        late = [flights.overdue(name) for name in ("acq_0", "acq_1", "acq_2")]
+        assert late == [fresh.overdue(name) for name in ("acq_0", "acq_1", "acq_2")]
+        n_late += sum(late)
+    assert n_late > 0

@@ -147,8 +147,7 @@ class FastLayer:
     def trouble(self, payment: Payment, candidate: Candidate, *, at_us: int) -> Trouble | None:
         """The node of this candidate that is most surely not up, if it is more likely in trouble than not."""
         found = [self._trouble(key, kind, at_us=at_us) for kind, key in enumerate(_keys(payment, candidate.route)[:WITH_REGIME])]
-        worst = max((each for each in found if each is not None), key=lambda each: each.p, default=None)
-        return worst if worst is not None and worst.p > 0.5 else None
+        return max((each for each in found if each is not None), key=lambda each: each.p, default=None)
 
     def why(self, payment: Payment, candidate: Candidate, *, at_us: int) -> str | None:
         """What is thought to be wrong with a candidate, in words; None when nothing is."""
@@ -161,7 +160,7 @@ class FastLayer:
         """Every node that is more likely in trouble than not, the surest first."""
         kinds: dict[str | None, int] = {kind: at for at, kind in enumerate(KINDS[:WITH_REGIME])}
         found = [self._trouble(key, kinds[key[0]], at_us=at_us) for key in self._rows if key[0] in kinds]
-        return sorted((each for each in found if each is not None and each.p > 0.5), key=lambda each: (-each.p, each.name))
+        return sorted((each for each in found if each is not None), key=lambda each: (-each.p, each.name))
 
     def to_bytes(self) -> bytes:
         """The layer as MessagePack."""
@@ -183,16 +182,25 @@ class FastLayer:
         return layer
 
     def _trouble(self, key: Key, kind: int, *, at_us: int) -> Trouble | None:
+        """A node that is more likely in trouble than not."""
         row = self._rows.get(key)
         if row is None:
             return None
-        kept = math.exp(-max(0, at_us - int(self._at[row])) / _TIMES[len(KINDS)])
-        regime = self._priors.regime[kind] + (self._regime[row] - self._priors.regime[kind]) * kept
-        if KINDS[kind] == "route":
-            regime[:-1] *= self._late_odds ** self._in_flight.overdue(str(key[1]))
-            regime /= regime.sum()
+        kept = math.exp(-max(0, at_us - int(self._at[row])) / _REGIME_US)
+        n_late = self._in_flight.overdue(str(key[1])) if KINDS[kind] == "route" else 0
+        if not n_late and self._regime[row, 0] > 0.5:  # What is forgotten takes it further up: most nodes end here.
+            return None
+        # A few plain floats: faster than arrays of a few.
+        prior, belief = self._priors.regime[kind].tolist(), self._regime[row].tolist()
+        up, *others = [before + (now - before) * kept for before, now in zip(prior, belief, strict=True)]
+        odds = self._late_odds**n_late
+        up, others = up * odds, [*(one * odds for one in others[:-1]), others[-1]]
+        total = up + sum(others)
+        if up >= 0.5 * total:
+            return None
         name = " x ".join(str(part) for part in key[1:])
-        return Trouble(KINDS[kind], name, float(1.0 - regime[0]), float(regime @ np.array(PASSES)))
+        passes = sum(share * p for share, p in zip(PASSES, (up, *others), strict=True)) / total
+        return Trouble(KINDS[kind], name, 1.0 - up / total, passes)
 
     def _rows_of(self, payment: Payment, candidates: Sequence[Candidate]) -> NDArray[np.int64]:
         """Rows of the nodes of each candidate, (n_candidates, n_kinds); remembered for payments alike until a node comes or goes."""
@@ -269,7 +277,8 @@ def _priors() -> _Priors:
     return _Priors(np.array(_DRIFT_SD) ** 2, regime)
 
 
-_TIMES = np.array([*(days * DAY_US for days in _DRIFT_DAYS), _REGIME_HOURS * DAY_US / 24.0])
+_REGIME_US = _REGIME_HOURS * DAY_US / 24.0
+_TIMES = np.array([*(days * DAY_US for days in _DRIFT_DAYS), _REGIME_US])
 """Microseconds in which each kind's drift, and last every regime, is forgotten to one over e."""
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from itertools import accumulate, islice, takewhile
+from itertools import accumulate, islice
 
 from honour.records.attempt import Status
 from honour.records.route import Candidate
@@ -92,6 +92,8 @@ class InFlight:
     def __init__(self) -> None:
         self._flights: dict[str, _Flight] = {}
         self._route_of: dict[str, str] = {}
+        self._told_last: str | None = None  # The route whose answer was told last, and when one of another was.
+        self._told_before_us = 0
 
     def sent(self, decision_id: str, candidate: Candidate, *, at_us: int) -> None:
         """An attempt is on its way."""
@@ -111,6 +113,9 @@ class InFlight:
             return
         flight = self._flights[route]
         sent_us = flight.take(decision_id)
+        if route != self._told_last:
+            self._told_before_us = self._told_elsewhere_us(route)
+            self._told_last = route
         flight.told_us = at_us
         if status in ("approved", "declined"):
             flight.overtake(sent_us)
@@ -121,7 +126,7 @@ class InFlight:
         flight = self._flights.get(route)
         if flight is None or not flight.pending or flight.late_us == 0:
             return 0
-        told_us = max((other.told_us for name, other in self._flights.items() if name != route), default=0)
+        told_us = self._told_elsewhere_us(route)
         return sum(told_us - sent_us > flight.late_us for sent_us in islice(flight.pending.values(), OVERDUE_MAX))
 
     def pending(self, route: str, *, at_us: int) -> int:
@@ -129,8 +134,18 @@ class InFlight:
         flight = self._flights.get(route)
         if flight is None:
             return 0
-        newest = takewhile(lambda sent_us: sent_us > at_us - TOGETHER_US, reversed(flight.pending.values()))
-        return len(flight.pending) + len(flight.overtaken) - sum(1 for _ in newest)
+        n, together_us = len(flight.pending) + len(flight.overtaken), at_us - TOGETHER_US
+        for sent_us in reversed(flight.pending.values()):
+            if sent_us <= together_us:
+                break
+            n -= 1
+        return n
+
+    def _told_elsewhere_us(self, route: str) -> int:
+        """When the last answer of another route was told; answers are told in the order of their instants."""
+        if self._told_last is None:
+            return 0
+        return self._told_before_us if route == self._told_last else self._flights[self._told_last].told_us
 
     def to_plain(self) -> dict[str, Plain]:
         """What MessagePack can write."""
@@ -141,6 +156,9 @@ class InFlight:
         """What `to_plain` gave."""
         made = cls()
         made._flights = {route: _Flight(plain) for route, plain in told.items()}
+        *before, (last_us, last) = [(0, ""), *sorted((flight.told_us, route) for route, flight in made._flights.items())]
+        if last_us:
+            made._told_last, made._told_before_us = last, before[-1][0]
         for route, flight in made._flights.items():
             made._route_of.update(dict.fromkeys((*flight.pending, *flight.overtaken), route))
         return made
