@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from honour.approval.followed import expit
 from honour.approval.retry_model import HOUR_US, Before, RetryModel
 from honour.networks.codes import CodeRow
 from honour.networks.retry_limit import Allowed
@@ -108,12 +109,14 @@ class Predicted(NamedTuple):
     p_model    the same by the trained model alone
     sd         standard deviation of what is not known of p_approve; None when nothing says
     why        says why a candidate is thought to be in trouble, or None
+    follows    what to add to the log-odds that a refusal of each is followed by an approval; None when nothing says
     """
 
     p_approve: NDArray[np.float64]
     p_model: NDArray[np.float64] | None = None
     sd: NDArray[np.float64] | None = None
     why: Callable[[Candidate], str | None] | None = None
+    follows: tuple[float, ...] | None = None
 
 
 class Outlook(NamedTuple):
@@ -186,6 +189,8 @@ def outlook(asked: Asked, predicted: Predicted, *, planned: Plan | None, model: 
     p_recovered = None
     if model is not None and model.recovery is not None and asked.allowed.attempts_left != 1:
         p_recovered = model.p_recovered(payment, asked.considered.attempts, before=asked.history.before)
+        if predicted.follows is not None:
+            p_recovered = [expit(_logit(p) + shift) for p, shift in zip(p_recovered, predicted.follows, strict=True)]
     told = np.empty((4, len(asked.eligible)))
     _kernel().valued(
         predicted.p_approve,

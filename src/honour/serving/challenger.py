@@ -74,7 +74,7 @@ def would_have(asked: Ask, *, bundle: Bundle, settings: Settings) -> ShadowDecid
     if p_model.shape != (len(asked.shifts),) or not np.all((p_model >= 0.0) & (p_model <= 1.0)):
         raise LogContractBroken("the model gave something that is no probability of each candidate.")
     sd = np.array(asked.sd) if asked.sd is not None else None
-    predicted = Predicted(shifted(p_model, np.array(asked.shifts)), p_model, sd)
+    predicted = Predicted(shifted(p_model, np.array(asked.shifts)), p_model, sd, None, asked.follows)
     decided = decide(
         asked.payment,
         considered=considered,

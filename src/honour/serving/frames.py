@@ -35,6 +35,7 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
 
     candidates  as they were considered: route, authentication, credential, and why it is not eligible
     shifts      log-odds by which the fast layer corrected the bundle that decided, of each eligible candidate
+    follows     log-odds by which what follows a refusal of each was corrected; None when it was not
     sd          standard deviation of what was not known of each; None when nothing said
     """
 
@@ -45,6 +46,7 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
     features: ServedFeatures
     candidates: tuple[tuple[str, str, str, tuple[str, ...]], ...]
     shifts: tuple[float, ...]
+    follows: tuple[float, ...] | None
     sd: tuple[float, ...] | None
     allowed: Allowed
     history: History

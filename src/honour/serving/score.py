@@ -144,7 +144,11 @@ def _corrected(
     if not policy.fast_layer:
         return Predicted(p_model)
     corrected = state.fast.correct(payment, candidates, p_model=p_model, at_us=at_us)
-    return Predicted(corrected.p_approve, p_model, corrected.sd, lambda candidate: state.fast.why(payment, candidate, at_us=at_us))
+    follows = None
+    if payment.initiator == "customer":
+        shifts = {form: state.followed.shift(form, at_us=at_us) for form in {candidate.authentication for candidate in candidates}}
+        follows = tuple(shifts[candidate.authentication] for candidate in candidates)
+    return Predicted(corrected.p_approve, p_model, corrected.sd, lambda candidate: state.fast.why(payment, candidate, at_us=at_us), follows)
 
 
 def _by_rates(payment: Payment, candidates: Sequence[Candidate], *, at_us: int, state: State, policy: PolicySettings) -> Predicted | None:

@@ -263,6 +263,7 @@ def ask_about(seen: Seen) -> Ask:
         features=features,
         candidates=tuple((*one.candidate, one.reasons) for one in seen.considered),
         shifts=tuple(map(_shift, predicted.p_approve, predicted.p_model)) if predicted and predicted.p_model is not None else (0.0,) * n,
+        follows=predicted.follows if predicted else None,
         sd=tuple(map(float, predicted.sd)) if predicted is not None and predicted.sd is not None else None,
         allowed=seen.allowed,
         history=seen.history,
