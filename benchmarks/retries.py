@@ -50,8 +50,8 @@ SCHEDULES: dict[str, tuple[float, ...]] = {
 """What merchants set: days after the first attempt on which a refused renewal is tried again."""
 PRICES = (50.0, 100.0, 200.0, 300.0, 450.0, 857.0)
 """Prices of a retry, minor units, at which Honour makes fewer of them; the last is about what a renewal in US dollars earns."""
-RIVALS = ("days 1, 3, 7, 14", "days 5, 10, 14", "days 7, 14")
-"""Fixed schedules that recover most: one that merchants use, and two that make few attempts."""
+RIVALS = ("days 1, 3, 5, 7", "days 1, 3, 7, 14", "days 3, 7, 14", "days 5, 10, 14", "days 7, 14")
+"""Fixed schedules that recover most: two that merchants use, and three that make few attempts."""
 WITHOUT = {"Honour without the updater": ("pan", "network_token"), "Honour, card number alone": ("pan",)}
 """Credential forms that are left to it where routes can ask the account updater."""
 PICTURE = RESULTS / "retries_frontier.png"
@@ -265,15 +265,19 @@ def _draw_frontier(played: list[dict[str, Any]]) -> None:
         x, y = [each.value for each in across], [100.0 * each.value for each in up]
         error = {"xerr": _reach(across, 1.0), "yerr": _reach(up, 100.0)}
         axes.errorbar(x, y, **error, fmt=mark, color=colour, markersize=5, linewidth=1.6, elinewidth=0.8)
-        for name, at, height in zip(names, x, y, strict=True):
+        for place, (name, at, height) in enumerate(sorted(zip(names, x, y, strict=True), key=lambda each: each[1])):
             label = "0" if name == "Honour" else name.removeprefix(_priced(0.0)[:-1])
-            away = {"xytext": (6 if side == "left" else -6, 4), "textcoords": "offset points", "ha": side}
-            axes.annotate(label, (at, height), fontsize=8, color=colour, **away)
-    axes.set_xlabel("retries for each refused renewal")
+            # Schedules lie close together: their names go up and down in turn.
+            away = (4, (-28, 8)[place % 2]) if side == "left" else (-6, 4)
+            axes.annotate(label, (at, height), xytext=away, textcoords="offset points", ha=side, fontsize=8, color=colour)
+    axes.set_xlabel("retries for each refused renewal (logarithmic)")
     axes.set_ylabel("refused renewals recovered, %")
     axes.set_title("Honour by the price of a retry, minor units, beside fixed schedules", loc="left", fontsize=10)
-    axes.set_xlim(0.0, 1.3 * max(_figure(played, name, "retries_per_refused").value for name in SCHEDULES))
-    axes.set_ylim(bottom=0.0)
+    axes.set_xscale("log")
+    axes.set_xlim(0.5, 3.0 * max(_figure(played, name, "retries_per_refused").value for name in SCHEDULES))
+    axes.set_xticks((1, 2, 4, 8, 16), ("1", "2", "4", "8", "16"))
+    axes.minorticks_off()
+    axes.set_ylim(20.0, 75.0)
     figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
     print(PICTURE)
 

@@ -87,7 +87,8 @@ def _asked(name: str, rows: int, *, threads: int) -> dict[str, Any]:
     case = {**run(name), "made_s": made_s}
     _say(
         f"{name:8}{rows:>12,} rows {case['values']:>4} values {case['seconds']:>9.1f} s {case['cpu_s']:>9.1f} s of CPU "
-        f"{case['made_s']:>7.1f} s to make {case['peak_gb']:>6.2f} GB {1e9 * case['cpu_s'] / rows / case['values']:>9.0f} ns of CPU per row and value"
+        f"{case['peak_gb']:>6.2f} GB {1e9 * case['cpu_s'] / rows / case['values']:>9.0f} ns of CPU per row and value, "
+        f"{case['made_s']:.1f} s to make them"
     )
     return case
 
