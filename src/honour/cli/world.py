@@ -79,11 +79,7 @@ def scoreboard(
     history: int = typer.Option(30_000, "--history", min=5_000, help="Payments of history that Honour learns from in each world."),
     policy: list[str] = typer.Option([], "--policy", help="Play only these and the fixed routes beside Honour; repeat for several."),
     processes: int = typer.Option(2, "--processes", min=1, help="Worlds played at a time."),
-    out: Path | None = typer.Option(
-        None,
-        "--out",
-        help="Folder for scoreboard.json and a picture of each scenario (PNG and HTML).",
-    ),
+    out: Path | None = typer.Option(None, "--out", help="Folder for scoreboard.json and a picture of each scenario (PNG and HTML)."),
     json: bool = JSON,
 ) -> None:
     """Play Honour and simple policies side by side in worlds with known truth, and say who earned what.

@@ -17,7 +17,9 @@ from honour.learning.split import Split, forward_splits
 
 N_BLOCKS, N_BLOCKS_OF_MANY = 4, 2
 MANY_ROWS = 60_000
-"""Of more rows two blocks say as much: each is judged on tens of thousands, and every further origin is one more fit of most of them."""
+"""Of more rows two blocks are judged: each has tens of thousands, and every further origin is one more fit of most of them. What the other
+two would have told was not measured.
+"""
 FIRST_SHARE = 0.5
 DRIFT_MAX = 0.4
 """Kolmogorov-Smirnov distance between fitted and later values from which a feature is said to drift."""
