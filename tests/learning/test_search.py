@@ -41,3 +41,13 @@ def test_few_rows_are_all_searched_for_every_setting(make_table: Callable[..., p
     kind, told = kind_named("logistic"), told_by_catalogue(seed=1, n_threads=1)
     found = search(rows_of(make_table(1_000)), kind=kind, told=told, step=lambda *_: None)
     assert {figure.n for figure in found.configurations.values()} == {len(found.later.rows)}
+
+
+def test_beside_tables_trees_are_grown_as_far_as_they_are_alone(make_table: Callable[..., pa.Table]) -> None:
+    rows, told, large = rows_of(make_table(3_000)), told_by_catalogue(seed=1, n_threads=1), kind_named("lightgbm").configurations[-1:]
+    both, alone = (
+        search(rows, kind=kind_named(name)._replace(without=(), encoding="codes"), told=told, step=lambda *_: None, configurations=large)
+        for name in ("mixed", "lightgbm")
+    )
+    assert both.n_steps == alone.n_steps
+    assert both.configurations["large"] != alone.configurations["large"]

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from honour.approval.metric import Figure
+from honour.learning.judge import SegmentReport
 from honour.records.gates import GateSettings
 from honour.release.data_figures import population_stability_index
 from honour.release.gate import BASE_RATE, DataFigures, ModelFigures, first_failed, in_words, judge_data, judge_model
+from honour.release.model_figures import segments_that_count
 
 DATA = DataFigures(
     data_age_hours=1.0, silent_hours_share=0.0, later_attempts=5_000, drift={"route": 0.01}, uncovered={}, feature_auc={"mcc": 0.6}
@@ -107,3 +109,9 @@ def test_the_index_of_drift_grows_with_the_shift_and_an_empty_bin_does_not_make_
     assert shifts == sorted(shifts)
     assert shifts[0] == 0.0
     assert math.isfinite(shifts[-1])
+
+
+def test_a_segment_of_few_attempts_is_shown_and_does_not_stop_a_model() -> None:
+    wrong = {"calibration_error": _figure(0.2)}
+    seen = [SegmentReport(name="route=acq_1", n=99, metrics=wrong), SegmentReport(name="route=acq_2", n=100, metrics=wrong)]
+    assert list(segments_that_count([*seen, SegmentReport(name="route=acq_3", n=500, metrics={})], n_min=100.0)) == ["route=acq_2"]

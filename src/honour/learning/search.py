@@ -16,7 +16,7 @@ from honour.learning.blocks import Block, blocks_of, drifting
 from honour.learning.dataset import Rows
 from honour.learning.fit import Recipe
 from honour.learning.kinds.named import group_windows
-from honour.learning.kinds.port import Configuration, Kind, Told
+from honour.learning.kinds.port import Configuration, Kind, Said, Told
 
 CHOICE_ROWS = 60_000
 """Of more rows the settings are chosen on so many of the newest: which are better shows with fewer rows than how far to grow them. On
@@ -139,8 +139,8 @@ def rows_of_blocks(blocks: tuple[Block, ...]) -> Rows:
 
 
 def _grow(recipe: Recipe, *, blocks: tuple[Block, ...], told: Told) -> _Grown:
-    """All origins are grown in step until the loss over all of them has not fallen for `patience` steps: stopped one by one, the
-    origins that stop early would count for nothing when more steps are weighed.
+    """All origins are grown in step until the loss over all of them, of what grows alone, has not fallen for `patience` steps: stopped
+    one by one, the origins that stop early would count for nothing when more steps are weighed.
     """
     stages = []
     for block, following in zip(blocks, (*blocks[1:], None), strict=True):
@@ -150,16 +150,16 @@ def _grow(recipe: Recipe, *, blocks: tuple[Block, ...], told: Told) -> _Grown:
         model = recipe.make(told, n_steps=recipe.kind.steps_max)
         stages.append(model.staged(recipe.matrix(block.early, block.encoder), block.early.approved, laters))
     approved = np.concatenate([block.late.approved for block in blocks])
-    paths: list[list[list[Floats]]] = []  # (n_steps, n_blocks, 1 or 2), each (n_late,)
+    paths: list[list[list[Said]]] = []  # (n_steps, n_blocks, 1 or 2)
     losses: list[Floats] = []
     best = 0
     while len(losses) < recipe.kind.steps_max and len(losses) - 1 - best < recipe.kind.patience:
         said = [next(stage) for stage in stages]
         paths.append(said)
-        losses.append(row_log_loss(expit(np.concatenate([one[0] for one in said])), approved))
+        losses.append(row_log_loss(expit(np.concatenate([one[0].grown for one in said])), approved))
         best = best if losses[-1].mean() >= losses[best].mean() and len(losses) > 1 else len(losses) - 1
     at = fewest(np.array(losses), payments=np.concatenate([block.late.payments for block in blocks]))
-    return _Grown(recipe, at + 1, tuple(one[0] for one in paths[at]), tuple(one[1] for one in paths[at][:-1]))
+    return _Grown(recipe, at + 1, tuple(one[0].raw for one in paths[at]), tuple(one[1].raw for one in paths[at][:-1]))
 
 
 def fewest(losses: Floats, *, payments: NDArray[np.intp]) -> int:

@@ -90,7 +90,7 @@ def _suggested(kind: Kind, trial: optuna.Trial) -> Mapping[str, float]:
 
 
 def _loss(recipe: Recipe, *, blocks: tuple[Block, ...], told: Told, trial: optuna.Trial | None) -> tuple[float, int]:
-    """Lowest log loss over the later rows of all blocks while the model grows at every origin in step, and at how many steps."""
+    """Lowest log loss over the later rows of all blocks, of what grows, while it grows at every origin in step, and at how many steps."""
     kind = recipe.kind
     stages = [
         recipe.make(told, n_steps=kind.steps_max).staged(
@@ -101,7 +101,7 @@ def _loss(recipe: Recipe, *, blocks: tuple[Block, ...], told: Told, trial: optun
     approved = np.concatenate([block.late.approved for block in blocks])
     losses: list[float] = []
     while len(losses) < kind.steps_max and len(losses) - int(np.argmin(losses or [0.0])) <= kind.patience:
-        said = np.concatenate([next(stage)[0] for stage in stages])
+        said = np.concatenate([next(stage)[0].grown for stage in stages])
         losses.append(float(row_log_loss(expit(said), approved).mean()))
         if trial is not None:
             trial.report(min(losses), len(losses))

@@ -142,8 +142,17 @@ def evaluate(work: Work) -> EvaluateDone:
     work.step("replaying", 0, None)
     served = work.folded.served
     value = _value(work, served, sides=sides)
-    figures = model_figures(sides, judgement=judgement, shipped=work.bundle, value=value, served=served, table=work.table)
-    return EvaluateDone(judgement=judgement, curves=curves, figures=figures, gates=judge_model(figures, limits=work.settings.gates))
+    limits = work.settings.gates
+    figures = model_figures(
+        sides,
+        judgement=judgement,
+        shipped=work.bundle,
+        value=value,
+        served=served,
+        table=work.table,
+        segment_share_min=limits.segment_share_min,
+    )
+    return EvaluateDone(judgement=judgement, curves=curves, figures=figures, gates=judge_model(figures, limits=limits))
 
 
 def register(work: Work) -> RegisterDone:

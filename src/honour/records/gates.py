@@ -27,6 +27,7 @@ class GateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     log_loss_worse_max             loss against the champion that is allowed
     calibration_error_max          over all attempts, noise taken off
     segment_calibration_error_max  in the worst segment, noise taken off
+    segment_share_min              of the attempts to judge on, that a segment needs for its calibration to count
     value_worse_minor_max          what the policy may surely lose against the champion's, minor units per attempt
     latency_ms_max                 99th percentile of scoring 8 candidates
     parity_share_max               values that a server has and the log does not give again
@@ -44,6 +45,7 @@ class GateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     log_loss_worse_max: NotNegative = 0.005
     calibration_error_max: Share = 0.02
     segment_calibration_error_max: Share = 0.05
+    segment_share_min: Share = 0.01
     value_worse_minor_max: NotNegative = 0.0
     latency_ms_max: NotNegative = 5.0
     parity_share_max: Share = 0.0

@@ -299,7 +299,7 @@ MODEL_GATES: tuple[Gate[ModelFigures], ...] = (
     Gate(
         "segment_calibration",
         20,
-        "calibration error in the worst segment, lower end of the interval",
+        "calibration error in the worst segment of at least `gates.segment_share_min` of the attempts, lower end of the interval",
         _worst_segment,
         lambda limits: limits.segment_calibration_error_max,
         "that segment's attempts: a rate that changed, or a feature that it lacks",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from honour.approval.segment import SEGMENTS
 from honour.errors import BundleRefused
 from honour.features.catalogue import CANDIDATE_FEATURES, FEATURES, PAYMENT_FEATURES, SCHEMA_ID
 from honour.learning.dataset import Rows
-from honour.learning.judge import Judgement, judge_probabilities
+from honour.learning.judge import Judgement, SegmentReport, judge_probabilities
 from honour.learning.report import baseline_probabilities, route_rates
 from honour.learning.served import ServedRow
 from honour.records.event import FeatureValue, ServedFeatures
@@ -57,12 +57,16 @@ def model_figures(
     value: ValueGain,
     served: Sequence[ServedRow],
     table: pa.Table,
+    segment_share_min: float,
     timer_ns: Callable[[], int] = time.perf_counter_ns,
 ) -> ModelFigures:
     """Figures for the gates on a model.
 
-    shipped  folder of the bundle as it was written: what serves is what is loaded from there
-    served   attempts with the features that a server had or would have had; `table` is the training set from the log
+    shipped            folder of the bundle as it was written: what serves is what is loaded from there
+    served             attempts with the features that a server had or would have had; `table` is the training set from the log
+    segment_share_min  share of the later attempts from which on the calibration of a segment counts. Without one the worst of dozens of
+                       segments is the smallest, whose rate days of a kind that the log has not seen yet may change; that is why
+                       Hébert-Johnson et al. 2018 ask for calibration in segments of a density and not in all.
     """
     bundle, broken = _loaded(shipped)
     model = bundle.model if bundle is not None else sides.judged
@@ -71,7 +75,7 @@ def model_figures(
         against=sides.champion.bundle_id if sides.champion is not None else BASE_RATE,
         metrics=judgement.metrics,
         log_loss_gain=_gain(sides),
-        segments={one.name: one.metrics["calibration_error"] for one in judgement.segments if one.metrics},
+        segments=segments_that_count(judgement.segments, n_min=segment_share_min * len(sides.late)),
         value_gain_minor=value.gain,
         why_no_value=value.why_cannot_say,
         latency_ms=latency_ms(model, served=candidates_of(table, n=CANDIDATES), timer_ns=timer_ns),
@@ -80,6 +84,11 @@ def model_figures(
         values_apart=apart,
         broken=broken,
     )
+
+
+def segments_that_count(segments: Iterable[SegmentReport], *, n_min: float) -> dict[str, Figure]:
+    """Calibration error by segment, of those with at least `n_min` attempts and enough for a figure."""
+    return {one.name: one.metrics["calibration_error"] for one in segments if one.metrics and one.n >= n_min}
 
 
 def judgement_of(sides: Judged, *, training: Training) -> Judgement:

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets  # type: ignor
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data  # type: ignore[import-untyped]  # as above
 
 from honour.approval.calibration import expit
-from honour.learning.kinds.port import Floats, Matrix
+from honour.learning.kinds.port import Floats, Matrix, Said
 
 
 class StepwiseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn's classes are Any
@@ -30,14 +30,14 @@ class StepwiseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         self._finish()
         return self
 
-    def staged(self, X: Any, y: Any, laters: Sequence[Any]) -> Iterator[list[Floats]]:  # noqa: N803 - as above
-        """Without end: grow a step, then the log-odds of each of `laters`, (n_later,) each."""
+    def staged(self, X: Any, y: Any, laters: Sequence[Any]) -> Iterator[list[Said]]:  # noqa: N803 - as above
+        """Without end: grow a step, then what is said of each of `laters`."""
         matrices = [np.asarray(later, dtype=np.float32) for later in laters]
         self._start(X, y, None)
-        said: list[Floats | None] = [None] * len(matrices)
+        said: list[Said | None] = [None] * len(matrices)
         while True:
             self._grow()
-            said = [self._raw_after(later, before=before) for later, before in zip(matrices, said, strict=True)]
+            said = [self._said_after(later, before=before) for later, before in zip(matrices, said, strict=True)]
             yield [one for one in said if one is not None]
 
     def decision_function(self, X: Any) -> Floats:  # noqa: N803 - as above
@@ -88,6 +88,10 @@ class StepwiseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
     def _raw_after(self, matrix: Matrix, *, before: Floats | None) -> Floats:  # noqa: ARG002 - for kinds that add to what was said before
         """Log-odds after one more step; `before` is what was said after the step before."""
         return self._raw(matrix)
+
+    def _said_after(self, matrix: Matrix, *, before: Said | None) -> Said:
+        raw = self._raw_after(matrix, before=None if before is None else before.raw)
+        return Said(raw, raw)
 
     def _finish(self) -> None:
         """Let go of what only growing needs."""

@@ -18,7 +18,7 @@ from honour.learning.kinds.bins import Nodes
 from honour.learning.kinds.boosted_lightgbm import KIND as TREES
 from honour.learning.kinds.boosted_lightgbm import LightGBMModel
 from honour.learning.kinds.logistic import OPSET, LogisticModel, made_as_told
-from honour.learning.kinds.port import Configuration, Floats, Kind, Matrix, Told
+from honour.learning.kinds.port import Configuration, Floats, Kind, Matrix, Said, Told
 
 
 class MixedModel(StepwiseClassifier):
@@ -57,10 +57,10 @@ class MixedModel(StepwiseClassifier):
     def _raw(self, matrix: Matrix) -> Floats:
         return 0.5 * (self.tables_._raw(matrix) + self.trees_._raw(with_unseen(matrix, self.unseen_)))
 
-    def _raw_after(self, matrix: Matrix, *, before: Floats | None) -> Floats:
-        if before is None:
-            return self._raw(matrix)
-        return before + 0.5 * self.trees_._raw_after(with_unseen(matrix, self.unseen_), before=None)
+    def _said_after(self, matrix: Matrix, *, before: Said | None) -> Said:
+        tables = self.tables_._raw(matrix) if before is None else 2.0 * before.raw - before.grown
+        grown = self.trees_._raw_after(with_unseen(matrix, self.unseen_), before=None if before is None else before.grown)
+        return Said(0.5 * (tables + grown), grown)
 
     def _finish(self) -> None:
         self.trees_._finish()

@@ -18,6 +18,18 @@ Encoding = Literal["rates", "codes"]
 LeftOut = Literal["drifting", "windows"]
 
 
+class Said(NamedTuple):
+    """Log-odds of later rows after a step, (n_later,) each.
+
+    raw    of the model
+    grown  of the part of it that grows, which is all of most kinds. How far to grow shows by that part: beside one that stays as it is, it
+           may grow until it takes chance for a pattern, since the mean of both halves what each exaggerates.
+    """
+
+    raw: Floats
+    grown: Floats
+
+
 class Estimator(Protocol):
     """A scikit-learn classifier of two classes; X is (n, n_features), NaN is missing, and a column of one value counts for nothing."""
 
@@ -32,8 +44,8 @@ class Estimator(Protocol):
     def decision_function(self, X: Any) -> Floats:  # noqa: N803 - as above
         """Log-odds, (n,)."""
 
-    def staged(self, X: Any, y: Any, laters: Sequence[Any]) -> Iterator[list[Floats]]:  # noqa: N803 - as above
-        """Without end: grow a step on (X, y), then the log-odds of each of `laters`."""
+    def staged(self, X: Any, y: Any, laters: Sequence[Any]) -> Iterator[list[Said]]:  # noqa: N803 - as above
+        """Without end: grow a step on (X, y), then what is said of each of `laters`."""
 
     def to_onnx(self) -> bytes:
         """One float32 input (n, n_features) and one output, of which the last column or the only one is P(approved)."""
