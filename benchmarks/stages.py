@@ -4,7 +4,7 @@ python benchmarks/stages.py [--rounds N] [--stream N]
 
 The stages alone are warm: code and data of one stage fit its caches. The stream is what decisions and outcomes cost as under load: each of
 another card, 32 to a turn on the log, as many decisions together as the queue makes. What a decision takes there beyond the sum of its
-stages is memory that had to be fetched again. To compare two versions run the script of each in turn, with PYTHONPATH=<its checkout>/src.
+stages is memory that had to be fetched again. To compare two versions: `versions.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import gc
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ N_ROUTES = 8
 REPEATS = 5
 CHUNK = 256
 """Payments of the stream that are measured together; the middle of all chunks is told, and the best."""
+COSTS = tuple(f"{what} in a stream, {name}" for what in ("decision", "outcome") for name in ("the thread that answers", "both threads"))
 TOGETHER = 32
 """Decisions, or outcomes, of one turn on the log."""
 
@@ -47,6 +49,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300, help="payments that each stage is asked about, five times")
     parser.add_argument("--stream", type=int, default=4_096, help="payments of the stream")
     arguments = parser.parse_args()
+    with prepared() as (engine, bundle):
+        if arguments.rounds:
+            table(engine, load_bundle(bundle), rounds=arguments.rounds)
+        stream(engine, n=arguments.stream)
+
+
+@contextmanager
+def prepared() -> Iterator[tuple[Engine, Path]]:
+    """An engine with a past, and the folder of its bundle."""
     with tempfile.TemporaryDirectory(prefix="honour-stages-") as kept:
         folder = Path(kept)
         made.bundle(folder / "bundle")
@@ -56,9 +67,7 @@ def main() -> None:
             gc.collect()
             gc.freeze()
             gc.disable()
-            if arguments.rounds:
-                table(engine, load_bundle(folder / "bundle"), rounds=arguments.rounds)
-            stream(engine, n=arguments.stream)
+            yield engine, folder / "bundle"
         finally:
             engine.log.close()
 
@@ -77,29 +86,31 @@ def table(engine: Engine, loaded: Bundle, *, rounds: int) -> None:
 def stream(engine: Engine, *, n: int) -> None:
     """Print what decisions and their outcomes cost in a stream: CPU time of the thread that answers, and with the log's writer."""
     bodies = made.decision_bodies(n=n, seed=4, prefix="stream")
-    spent: dict[str, list[tuple[float, float]]] = {"decision": [], "outcome": []}
-    for first in range(0, n, CHUNK):
-        decisions: list[Decision] = []
+    stretches = [stretch(engine, bodies[first : first + CHUNK]) for first in range(0, n, CHUNK)]
+    for at, name in enumerate(COSTS):
+        us = sorted(costs[at] for costs in stretches[1:])
+        print(f"{name:56}{us[len(us) // 2]:8.1f} us of CPU time (best {us[0]:.1f})")
 
-        def decide_some(bodies: Sequence[bytes], decisions: list[Decision] = decisions) -> Durable | None:
-            for at in range(0, len(bodies), TOGETHER_MAX):
-                for answered in together([engine.deciding(wire.parse_request(body)) for body in bodies[at : at + TOGETHER_MAX]]):
-                    wire.render(answered.answer)
-                    decisions.append(answered.answer)
-            return engine.newest
 
-        def report_some(decided: Sequence[Decision]) -> Durable | None:
-            for decision in decided:
-                status: Status = "approved" if int(decision.payment_id.rpartition("_")[2]) % 10 else "declined"
-                engine.report_outcome(Outcome(decision_id=decision.decision_id, status=status, response_code="00"))
-            return engine.newest
+def stretch(engine: Engine, bodies: Sequence[bytes]) -> tuple[float, ...]:
+    """What decisions about these payments cost, and then their outcomes: `COSTS`, microseconds for one."""
+    decisions: list[Decision] = []
 
-        spent["decision"].append(in_turns(engine, decide_some, bodies[first : first + CHUNK]))
-        spent["outcome"].append(in_turns(engine, report_some, [one for one in decisions if one.attempt is not None]))
-    for what, chunks in spent.items():
-        for name, at in (("the thread that answers", 0), ("both threads", 1)):
-            us = sorted(chunk[at] for chunk in chunks[1:])
-            print(f"{f'{what} in a stream, {name}':56}{us[len(us) // 2]:8.1f} us of CPU time (best {us[0]:.1f})")
+    def decide_some(bodies: Sequence[bytes]) -> Durable | None:
+        for at in range(0, len(bodies), TOGETHER_MAX):
+            for answered in together([engine.deciding(wire.parse_request(body)) for body in bodies[at : at + TOGETHER_MAX]]):
+                wire.render(answered.answer)
+                decisions.append(answered.answer)
+        return engine.newest
+
+    def report_some(decided: Sequence[Decision]) -> Durable | None:
+        for decision in decided:
+            status: Status = "approved" if int(decision.payment_id.rpartition("_")[2]) % 10 else "declined"
+            engine.report_outcome(Outcome(decision_id=decision.decision_id, status=status, response_code="00"))
+        return engine.newest
+
+    decided = in_turns(engine, decide_some, bodies)
+    return (*decided, *in_turns(engine, report_some, [one for one in decisions if one.attempt is not None]))
 
 
 def together(under_way: list[Steps[Answered[Decision]]]) -> list[Answered[Decision]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from honour.approval.compiled import compiled
+from honour.features.compiled import compiled
 
 SHARES = np.array((1.0, 0.8, 0.5, 0.02, 0.02))
 """Share of what would be approved that still is: up, weak, half, refusing, silent."""

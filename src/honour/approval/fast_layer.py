@@ -114,7 +114,7 @@ class FastLayer:
 
     def correct(self, payment: Payment, candidates: Sequence[Candidate], *, p_model: NDArray[np.float64], at_us: int) -> Corrected:
         """Predictions of the model, (n,), corrected by what was seen up to `at_us`; changes nothing."""
-        rows, waiting = self._rows_of(payment, candidates), self._waiting(candidates, at_us=at_us)
+        rows, waiting = self._rows_of(payment, candidates), self._in_flight.waiting(candidates, at_us=at_us)
         p, sd = np.empty(len(candidates)), np.empty(len(candidates))
         self._correct(
             rows, waiting, at_us, self._at, self._drift, self._regime, self._priors.variance, self._priors.regime, _TIMES, p_model, p, sd
@@ -224,17 +224,6 @@ class FastLayer:
                 self._found.clear()
             self._found[alike] = (candidates, rows)
         return rows
-
-    def _waiting(self, candidates: Sequence[Candidate], *, at_us: int) -> NDArray[np.int64]:
-        """How many attempts of the route of each candidate are late, and on their way: (n_candidates, 2)."""
-        flat: list[tuple[int, int]] = []
-        found, before = (0, 0), None
-        for candidate in candidates:
-            if candidate.route != before:
-                before = candidate.route
-                found = (self._in_flight.overdue(before), self._in_flight.pending(before, at_us=at_us))
-            flat.append(found)
-        return np.array(flat, dtype=np.int64).reshape(len(candidates), 2)
 
     def _row(self, key: Key, kind: int, at_us: int) -> int:
         row = self._rows.get(key)

@@ -11,7 +11,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from itertools import accumulate, islice
+from collections.abc import Sequence
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
 
 from honour.records.attempt import Status
 from honour.records.route import Candidate
@@ -29,8 +33,11 @@ TOGETHER_US = SECOND_US // 50
 """Decisions that are made together do not know of one another: those made alone, as shortly after one another, shall not either."""
 PENDING_MAX = 4_096
 """Attempts of one route that are remembered at a time, those that were overtaken and the others."""
+COUNTED_MAX = 1_000
+"""Lists of candidates whose counts are remembered."""
 _EDGES_US = tuple(round(0.05 * SECOND_US * 1.25**step) for step in range(46))
 """Upper ends of the pieces in which times until an answer are counted: 50 ms to 19 minutes."""
+_ENDLESS_US = 2**62
 _COUNTED_MAX = 2_000
 """Answers after which all counts are halved, so that old ones are forgotten."""
 
@@ -94,11 +101,34 @@ class InFlight:
         self._route_of: dict[str, str] = {}
         self._told_last: str | None = None  # The route whose answer was told last, and when one of another was.
         self._told_before_us = 0
+        self._counted: dict[int, tuple[Sequence[Candidate], NDArray[np.int64]]] = {}  # What `waiting` said, by the candidates.
+        self._counted_us = self._counts_until_us = 0  # That holds from one instant until the other, while nothing is sent or answered.
+
+    def waiting(self, candidates: Sequence[Candidate], *, at_us: int) -> NDArray[np.int64]:
+        """How many attempts of the route of each candidate are late, and on their way: (n_candidates, 2), not to be changed."""
+        if not self._counted_us <= at_us < self._counts_until_us or len(self._counted) == COUNTED_MAX:
+            self._counted.clear()
+            self._counts_until_us = _ENDLESS_US
+        elif (known := self._counted.get(id(candidates))) is not None and known[0] is candidates:
+            return known[1]
+        self._counted_us = at_us
+        flat: list[int] = []
+        before, n_late, n_pending = None, 0, 0
+        for candidate in candidates:
+            if candidate.route != before:
+                before = candidate.route
+                n_late, n_pending = self.overdue(before), self.pending(before, at_us=at_us)
+            flat += (n_late, n_pending)
+        counted = np.array(flat, dtype=np.int64).reshape(len(candidates), 2)
+        if isinstance(candidates, tuple):  # A list may change.
+            self._counted[id(candidates)] = candidates, counted
+        return counted
 
     def sent(self, decision_id: str, candidate: Candidate, *, at_us: int) -> None:
         """An attempt is on its way."""
         if candidate.authentication == "three_ds":
             return
+        self._counts_until_us = 0
         flight = self._flights.get(candidate.route)
         if flight is None:
             flight = self._flights[candidate.route] = _Flight()
@@ -111,6 +141,7 @@ class InFlight:
         """Its answer was told; `unknown` is none."""
         if status == "unknown" or (route := self._route_of.pop(decision_id, None)) is None:
             return
+        self._counts_until_us = 0
         flight = self._flights[route]
         sent_us = flight.take(decision_id)
         if route != self._told_last:
@@ -126,8 +157,12 @@ class InFlight:
         flight = self._flights.get(route)
         if flight is None or not flight.pending or flight.late_us == 0:
             return 0
-        told_us = self._told_elsewhere_us(route)
-        return sum(told_us - sent_us > flight.late_us for sent_us in islice(flight.pending.values(), OVERDUE_MAX))
+        n, late_before_us = 0, self._told_elsewhere_us(route) - flight.late_us
+        for sent_us in flight.pending.values():  # The oldest first.
+            if sent_us >= late_before_us or n == OVERDUE_MAX:
+                break
+            n += 1
+        return n
 
     def pending(self, route: str, *, at_us: int) -> int:
         """Attempts of this route that are on their way, without those of the last `TOGETHER_US`."""
@@ -139,6 +174,7 @@ class InFlight:
             if sent_us <= together_us:
                 break
             n -= 1
+            self._counts_until_us = min(self._counts_until_us, sent_us + TOGETHER_US)
         return n
 
     def _told_elsewhere_us(self, route: str) -> int:

@@ -56,6 +56,7 @@ class ApprovalModel:
         self.encoder = encoder
         self.offsets = offsets or SegmentOffsets()
         self._calibrated = for_few(calibrator)
+        self._calibrated(np.array([0.5]))  # Compiled, or read from the cache, before the first payment.
         self._compiled = compiled_scores(onnx_bytes, n_features=len(FEATURES), by_runtime=self._asked)
 
     def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from honour.features.calendar import EPOCH_DAY, days_since_payday, is_holiday
-from honour.features.local_time import offsets_of
+from honour.features.local_time import offset_us
 from honour.networks.exemption import sca_scope
 from honour.records.payment import Payment
 from honour.records.route import Candidate, CredentialForm
@@ -290,8 +290,7 @@ def number_terms(number: int, *, before: Before) -> tuple[str, ...]:
 
 def local_place(country: str | None, at_us: int) -> tuple[int, int]:
     """Local day (days since 1970) and hour of an instant."""
-    since_us, offset_us = offsets_of(country)
-    local_us = at_us + offset_us[bisect_right(since_us, at_us) - 1]
+    local_us = at_us + offset_us(country, at_us=at_us)
     return local_us // DAY_US, local_us % DAY_US // HOUR_US
 
 

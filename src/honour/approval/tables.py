@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from honour.approval.compiled import compiled
+from honour.features.compiled import compiled
 
 OPERATORS = {
     *("Add", "And", "Cast", "Concat", "Gather", "Greater", "GreaterOrEqual", "Identity", "IsNaN", "Less", "Mul", "ReduceSum"),

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from honour.approval.compiled import compiled
 from honour.approval.onnx_trees import Trees
+from honour.features.compiled import compiled
 
 
 class Walker:

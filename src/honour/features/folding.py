@@ -31,6 +31,7 @@ def source(groups: Sequence[Group]) -> str:
         lines.append(f"    fold{number} = tables[{number}].fold")
         if _is_plain(group):
             lines.append(f"    get{number}, move{number} = tables[{number}].rings.get, tables[{number}].rings.move_to_end")
+            lines.append(f"    within{number} = tables[{number}].within")
     lines += [
         "    def fold(told):",
         "        row, answer, sums = told",
@@ -49,13 +50,15 @@ def _is_plain(group: Group) -> bool:
 
 
 def _plain(group: Group, number: int) -> Iterator[str]:
-    parts = [f"row[{COLUMN_AT[part]}]" for part in group.key.entity]
-    yield f"key = {parts[0] if len(parts) == 1 else '(' + ', '.join(parts) + ')'}"
+    yield f"key = {_key(group.key.entity)}"
     yield f"ring = get{number}(key)"
     yield f"if ring is None or ring.newest != tile{group.key.step_s}:"
     yield f"    fold{number}(told)"
     yield "else:"
     yield f"    move{number}(key)"
+    if group.is_nested:
+        yield f"    if ring.seen_at != {BEFORE_ALL}:"
+        yield f"        within{number}[{_key(group.of_payment)}].stale.append({_key(group.of_candidate)})"
     yield f"    ring.seen_at = {BEFORE_ALL}"
     yield "    ring.counts[-1] += 1"
     for at, name in enumerate(group.sums):
@@ -63,6 +66,12 @@ def _plain(group: Group, number: int) -> Iterator[str]:
         yield f"        ring.sums[{at}][-1] += {name}"
     if group.n_last:
         yield f"    ring.last = (answer, *ring.last[:{group.n_last - 1}])" if group.n_last > 1 else "    ring.last = (answer,)"
+
+
+def _key(entity: Sequence[str]) -> str:
+    """The key of an entity: a value of the row, or a tuple of several."""
+    parts = [f"row[{COLUMN_AT[part]}]" for part in entity]
+    return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
 
 def _other(group: Group, number: int) -> Iterator[str]:

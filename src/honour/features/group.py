@@ -69,7 +69,11 @@ class Group(NamedTuple):
     @property
     def is_nested(self) -> bool:
         """Entities are found by what is the payment's, then by what is the candidate's. Of narrow ones that would cost a dict each."""
-        return bool(self.of_candidate and self.of_payment) and not self.is_narrow
+        return bool(self.of_candidate) and not self.is_narrow
+
+    def columns(self) -> list[tuple[int, str]]:
+        """What the features of totals are made of: of each window, by its length in tiles, the number `n` of its answers and its sums."""
+        return [(tiles, name) for tiles, sums in self.windows for name in ("n", *sums)]
 
     def outlives(self, other: Group) -> bool:
         """Whether nothing is known of an entity of `other` unless this group knows what of it is the payment's: both count every

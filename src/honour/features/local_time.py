@@ -7,14 +7,14 @@ training run agree. Between 1990 and 2060; outside, the offset at the nearer end
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from honour.records.instant import from_us, to_us
+from honour.records.instant import to_us
 
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
@@ -56,10 +56,10 @@ _MANY_ZONES = {
     "UZ": "Asia/Tashkent",
 }
 
-_FIRST = datetime(1990, 1, 1, tzinfo=UTC)
-_END = datetime(2060, 1, 1, tzinfo=UTC)
+_FIRST_S, _END_S = (to_us(datetime(year, 1, 1, tzinfo=UTC)) // 1_000_000 for year in (1990, 2060))
 # No zone changes its offset twice within a week in these years; the closest pair is Morocco's month of Ramadan.
-_STEP = timedelta(days=7)
+_WEEK_S = 7 * 86_400
+_N_WEEKS = -((_FIRST_S - _END_S) // _WEEK_S)
 
 
 class Offsets(NamedTuple):
@@ -67,6 +67,14 @@ class Offsets(NamedTuple):
 
     from_us: tuple[int, ...]
     offset_us: tuple[int, ...]
+
+
+class _Week(NamedTuple):
+    """UTC offset until `change_us`, and from then on; both are the same where it does not change."""
+
+    change_us: int
+    before_us: int
+    after_us: int
 
 
 class LocalTime(NamedTuple):
@@ -91,30 +99,41 @@ def local_time(country: str | None, *, at_us: int) -> LocalTime:
     >>> local_time("BR", at_us=to_us(datetime(2026, 3, 1, 1, 30, tzinfo=UTC)))
     LocalTime(hour=22, weekday=5, day_of_month=28, day=20512)
     """
-    since_us, offset_us = offsets_of(country)
-    local_us = at_us + offset_us[bisect_right(since_us, at_us) - 1]
+    local_us = at_us + offset_us(country, at_us=at_us)
     days = local_us // DAY_US
     # 1970-01-01 was a Thursday and has the ordinal 719163.
     return LocalTime(local_us % DAY_US // HOUR_US, (days + 3) % 7, date.fromordinal(days + 719_163).day, days)
 
 
+def offset_us(country: str | None, *, at_us: int) -> int:
+    """UTC offset of the zone of `country` at an instant."""
+    week = _week(country, (at_us // 1_000_000 - _FIRST_S) // _WEEK_S)
+    return week.before_us if at_us < week.change_us else week.after_us
+
+
 @cache
 def offsets_of(country: str | None) -> Offsets:
     """Every UTC offset of the zone of `country`, 1990 to 2060."""
-    name = zone_names().get(country) if country else None
-    if name is None:
+    zone = _zone_of(country)
+    if zone is None:
         return Offsets((BEFORE_ALL,), (0,))
-    zone = _zone(name)
-    since_us, offset_us = [BEFORE_ALL], [_offset_us(zone, _FIRST)]
-    left = _FIRST
-    while left < _END:
-        right = left + _STEP
-        if _offset_us(zone, right) != offset_us[-1]:
-            change = _change_between(zone, left, right)
-            since_us.append(to_us(change))
-            offset_us.append(_offset_us(zone, change))
-        left = right
-    return Offsets(tuple(since_us), tuple(offset_us))
+    of_week = [_offset_us(zone, _FIRST_S + number * _WEEK_S) for number in range(_N_WEEKS + 1)]
+    changes = [_change_s(zone, number) for number, (before, after) in enumerate(pairwise(of_week)) if before != after]
+    return Offsets((BEFORE_ALL, *(at_s * 1_000_000 for at_s in changes)), (of_week[0], *(_offset_us(zone, at_s) for at_s in changes)))
+
+
+@lru_cache(maxsize=65_536)
+def _week(country: str | None, number: int) -> _Week:
+    """One week of them, counted from 1990 on: a payment asks about no more, and finding all takes milliseconds."""
+    zone = _zone_of(country)
+    if zone is None:
+        return _Week(BEFORE_ALL, 0, 0)
+    began_s = _FIRST_S + min(max(number, 0), _N_WEEKS) * _WEEK_S
+    before_us = _offset_us(zone, began_s)
+    if not 0 <= number < _N_WEEKS or _offset_us(zone, began_s + _WEEK_S) == before_us:
+        return _Week(BEFORE_ALL, before_us, before_us)
+    change_s = _change_s(zone, number)
+    return _Week(change_s * 1_000_000, before_us, _offset_us(zone, change_s))
 
 
 @cache
@@ -128,25 +147,29 @@ def zone_names() -> dict[str, str]:
     return zones | _MANY_ZONES
 
 
-def _zone(name: str) -> ZoneInfo:
+@cache
+def _zone_of(country: str | None) -> ZoneInfo | None:
+    name = zone_names().get(country) if country else None
+    if name is None:
+        return None
     with (files("tzdata") / "zoneinfo").joinpath(*name.split("/")).open("rb") as file:
         return ZoneInfo.from_file(file, key=name)
 
 
-def _offset_us(zone: ZoneInfo, at: datetime) -> int:
-    offset = at.astimezone(zone).utcoffset()
+def _offset_us(zone: ZoneInfo, at_s: int) -> int:
+    offset = datetime.fromtimestamp(at_s, zone).utcoffset()
     assert offset is not None
     return offset // timedelta(microseconds=1)
 
 
-def _change_between(zone: ZoneInfo, left: datetime, right: datetime) -> datetime:
-    """First instant with another offset than at `left`, to the second; `right` has another."""
-    before = _offset_us(zone, left)
-    low, high = to_us(left) // 1_000_000, to_us(right) // 1_000_000
+def _change_s(zone: ZoneInfo, number: int) -> int:
+    """The first second of a week with another offset than its beginning has; its end has another."""
+    low = _FIRST_S + number * _WEEK_S
+    high, before = low + _WEEK_S, _offset_us(zone, low)
     while high - low > 1:
         middle = (low + high) // 2
-        if _offset_us(zone, from_us(middle * 1_000_000)) == before:
+        if _offset_us(zone, middle) == before:
             low = middle
         else:
             high = middle
-    return from_us(high * 1_000_000)
+    return high

@@ -15,6 +15,7 @@ import msgspec
 
 from honour.errors import LogContractBroken
 from honour.features.answer import Answer, only_field, reason_of, whole_ms
+from honour.features.beside import Beside, Places, program
 from honour.features.catalogue import CATALOGUE
 from honour.features.columns import CANDIDATE_COLUMNS, CLOCK_COLUMNS, Row, read_payment
 from honour.features.folding import folding
@@ -41,8 +42,8 @@ _SWEPT: Final = 2  # Entities of each table dropped per update, at most: more th
 class Table:
     """All entities of one group, the longest unanswered first.
 
-    within  of what the group takes from the payment, what it takes from the candidate, and the entity of both: all candidates of a
-            payment are found with one look (`group.is_nested`)
+    within  of what the group takes from the payment, the entities by what it takes from the candidate: those of all candidates are
+            found with one look (`group.is_nested`)
     """
 
     def __init__(self, group: Group, *, entities_max: int) -> None:
@@ -51,7 +52,7 @@ class Table:
         self.is_narrow = group.is_narrow
         self.key_of = _picker([COLUMN_AT[part] for part in group.key.entity])
         self.rings: OrderedDict[Key, Ring] = OrderedDict()
-        self.within: dict[Key, dict[Key, Ring]] = {}
+        self.within: dict[Key, Beside] = {}
         self._split = _splitter(group.key.entity) if group.is_nested else None
         self.evicted = 0
         self._max = entities_max
@@ -73,6 +74,9 @@ class Table:
                 self.evicted += gone.newest > moment - kind.reach  # What has run empty is not missed and not counted.
         else:
             rings.move_to_end(key)
+            if self._split is not None and ring.seen_at != BEFORE_ALL:
+                paid, chosen = self._split(key)
+                self.within[paid].stale.append(chosen)
         kind.fold(ring, moment, told)
 
     def dump(self, *, now_us: int) -> list[list[Any]]:
@@ -106,15 +110,20 @@ class Table:
         self.rings[key] = ring
         if self._split is not None:
             paid, chosen = self._split(key)
-            self.within.setdefault(paid, {})[chosen] = ring
+            beside = self.within.get(paid)
+            if beside is None:
+                beside = self.within[paid] = Beside()
+            beside.rings[chosen] = ring
+            beside.forget()
 
     def _drop_oldest(self) -> Ring:
         key, ring = self.rings.popitem(last=False)
         if self._split is not None:
             paid, chosen = self._split(key)
-            found = self.within[paid]
-            del found[chosen]
-            if not found:
+            beside = self.within[paid]
+            del beside.rings[chosen]
+            beside.forget()
+            if not beside.rings:
                 del self.within[paid]
         return ring
 
@@ -144,7 +153,7 @@ class FeatureState:
         self._fold = folding(made, self.tables)
         self._by_clock = any(table.by_clock for table in self.tables)
         gets = [table.within.get if group.is_nested else table.rings.get for group, table in zip(made, self.tables, strict=True)]
-        self._ask = _written(catalogue)(gets, [table.kind.see for table in self.tables])
+        self._ask = _written(catalogue)(gets, [table.kind.see for table in self.tables], Places(made, program(catalogue)))
 
     why_away: None = None
     """Nothing of it is elsewhere."""
@@ -294,6 +303,8 @@ def _written(catalogue: Catalogue) -> Callable[..., Any]:
 
 def _splitter(entity: Sequence[str]) -> Callable[[Key], tuple[Key, Key]]:
     """From the key of an entity to what of it is the payment's, and what is the candidate's."""
+    if len(entity) == 1:  # Its key is the value itself.
+        return lambda key: ((), key)
     of_candidate = [part in CANDIDATE_COLUMNS for part in entity]
     paid = _picker([at for at, is_chosen in enumerate(of_candidate) if not is_chosen])
     chosen = _picker([at for at, is_chosen in enumerate(of_candidate) if is_chosen])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from honour.features.beside import Beside, Program, program
 from honour.features.calendar import days_since_payday, is_holiday
 from honour.features.columns import CANDIDATE_COLUMNS, CLOCK_COLUMNS, PAYMENT_COLUMNS
 from honour.features.group import Group, TableKey, groups, is_folded, sums_of, table_key
@@ -35,12 +36,15 @@ _OF_CLOCK = {
 
 
 def written(catalogue: Catalogue) -> Callable[..., Any]:
-    """A function (gets, sees) -> (payment row, candidates, now_us) -> (payment values, values of each candidate).
+    """A function (gets, sees, places) -> (payment row, candidates, now_us) -> (payment values, values of each candidate).
 
-    gets  of each group, from the key of an entity to what the table holds of it, or None
-    sees  of each group, from that and the moment of now to what the group's features are made of
+    gets    of each group, from the key of an entity to what the table holds of it, or None; of a nested one from what of the key is
+            the payment's to the entities with it (`beside`)
+    sees    of each group, from an entity and the moment of now to what the group's features are made of
+    places  of those that lie side by side
     """
     scope: dict[str, Any] = {
+        "Beside": Beside,
         "local_time": local_time,
         "month_number": month_number,
         "days_since_payday": days_since_payday,
@@ -53,15 +57,17 @@ def written(catalogue: Catalogue) -> Callable[..., Any]:
 
 def source(catalogue: Catalogue) -> str:
     """The text of that function."""
-    tables = groups(catalogue)
+    tables, beside = groups(catalogue), program(catalogue)
     place = {feature.name: at for at, feature in enumerate(catalogue.features)}
     numbered = range(len(tables))
     tiled = sorted({table.key.step_s for table in tables if table.key.kind != "decayed"})
     lines = [
-        "def bound(gets, sees):",
-        "    nothing = {}",
+        "def bound(gets, sees, places):",
+        "    nothing = Beside()",
         f"    [{_list(f'get{at}' for at in numbered)}] = gets",
         f"    [{_list(f'see{at}' for at in numbered)}] = sees",
+        "    rows_of, values = places.rows_of, places.values",
+        *(f"    fill{at}, bare{at} = places.filler({n}, see=see{at}), Beside()" for n, at in enumerate(beside.tables)),
         "    def as_of(paid, candidates, now_us):",
         f"        {_list(_column(name) for name in PAYMENT_COLUMNS)} = paid",
         *(f"        tile{tile_s} = now_us // {tile_s * 1_000_000}" for tile_s in tiled),
@@ -72,12 +78,20 @@ def source(catalogue: Catalogue) -> str:
     if by_clock:
         lines.append(f"        {_column('local_hour_of_week')} = 24 * weekday + hour")
     lines += (f"        {line}" for line in _body(catalogue.payment, tables, place, seen=set()))
-    asked = {table_key(feature) for feature in catalogue.payment if is_folded(feature)}
-    lines += (f"        within{at} = get{at}({_key(table.of_payment)}, nothing).get" for at, table in enumerate(tables) if table.is_nested)
+    rest = [feature for feature in catalogue.candidate if feature not in (*beside.rates, *beside.counts)]
+    one_by_one = {table_key(feature) for feature in rest if is_folded(feature)}
+    lines += (f"        {line}" for line in _side_by_side(beside, tables, place))
+    lines += (
+        f"        within{at} = get{at}({_key(table.of_payment)}, nothing).rings.get"
+        for at, table in enumerate(tables)
+        if table.is_nested and table.key in one_by_one
+    )
     lines += (f"        {_before(name)} = nothing" for name in CANDIDATE_COLUMNS)
-    lines += ["        served = []", f"        for {_list(_column(name) for name in CANDIDATE_COLUMNS)} in candidates:"]
+    values = "".join(f", ({_list(f'v{place[feature.name]}' for feature in made)})" for made in (beside.rates, beside.counts))
+    lines += ["        served = []", f"        for ({_list(_column(name) for name in CANDIDATE_COLUMNS)}){values} in told:"]
+    asked = {table_key(feature) for feature in catalogue.payment if is_folded(feature)}
     of_payment = {table.key for table in tables if not table.of_candidate}
-    lines += (f"            {line}" for line in _of_candidates(catalogue, tables, place, seen=of_payment & asked))
+    lines += (f"            {line}" for line in _of_candidates(rest, catalogue, tables, place, seen=of_payment & asked))
     lines += (f"            {_before(name)} = {_column(name)}" for name in CANDIDATE_COLUMNS)
     split = len(catalogue.payment)
     lines += [
@@ -88,11 +102,28 @@ def source(catalogue: Catalogue) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _of_candidates(catalogue: Catalogue, tables: Sequence[Group], place: dict[str, int], *, seen: set[TableKey]) -> Iterator[str]:
-    """Lines for the features of a candidate: those that follow from the same of its columns together, left out while these stay as they
-    were of the candidate before. What a feature shrinks to follows from no more columns, so that it stands before."""
+def _side_by_side(beside: Program, tables: Sequence[Group], place: dict[str, int]) -> Iterator[str]:
+    """Lines for the values of all candidates that are made of arrays: candidates with their rates and their counts, `told`."""
+    if not beside.tables:
+        yield "told = [(one, (), ()) for one in candidates]"
+        return
+    yield "rows, version = rows_of(candidates), places.version"
+    for at in beside.tables:
+        moment = f"tile{tables[at].key.step_s}"
+        yield f"beside{at} = get{at}({_key(tables[at].of_payment)}, bare{at})"
+        yield f"if beside{at}.seen_at != {moment} or beside{at}.stale or beside{at}.of_places != version:"
+        yield f"    fill{at}(beside{at}, {moment})"
+    arrays, priors = _list(f"beside{at}.seen" for at in beside.tables), _list(f"v{place[name]}" for name in beside.priors)
+    yield f"told = zip(candidates, *values(rows, ({arrays}), ({priors})))"
+
+
+def _of_candidates(
+    features: Sequence[Feature], catalogue: Catalogue, tables: Sequence[Group], place: dict[str, int], *, seen: set[TableKey]
+) -> Iterator[str]:
+    """Lines for the other features of a candidate: those that follow from the same of its columns together, left out while these stay as
+    they were of the candidate before. What a feature shrinks to follows from no more columns, so that it stands before."""
     blocks: dict[tuple[str, ...], list[Feature]] = {}
-    for feature in catalogue.candidate:
+    for feature in features:
         blocks.setdefault(_follows_from(feature, catalogue), []).append(feature)
     for columns in sorted(blocks, key=len):
         yield f"if {' or '.join(f'{_column(name)} != {_before(name)}' for name in columns) or 'not served'}:"

@@ -208,7 +208,10 @@ class RetryCounter:
             if not self._cards or self._cards[first := next(iter(self._cards))].last_us > oldest_us:
                 break
             del self._cards[first]
-        card = self._cards.setdefault(key, _Card(arrived_us, Windows()))
+        card = self._cards.get(key)
+        if card is None:
+            card = self._cards[key] = _Card(arrived_us, Windows())
+            return card
         self._cards.move_to_end(key)
         card.last_us = arrived_us
         card.windows.forget(oldest_us)

@@ -21,7 +21,7 @@ Reasons in order of precedence; a candidate that is not eligible lists all that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -63,8 +63,8 @@ class Candidates(tuple[Considered, ...]):
 
     @cached_property
     def attempts(self) -> tuple[Candidate, ...]:
-        """What would be sent of those."""
-        return tuple(one.candidate for one in self.eligible)
+        """What would be sent of those. Equal ones are the same object, by which is found what was worked out for them."""
+        return _shared(tuple(one.candidate for one in self.eligible))
 
     def costs(self, payment: Payment) -> NDArray[np.float64]:
         """What an attempt of each eligible one costs: (n, 4), columns as in `kernel`. The card's country says what crosses a border."""
@@ -164,6 +164,11 @@ class Eligibility:
                 self._known.clear()
             self._known[kind] = known
         return known
+
+
+@lru_cache(maxsize=KINDS_MAX)
+def _shared(attempts: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    return attempts
 
 
 def _authenticating(payment: Payment, considered: Sequence[Considered]) -> tuple[Considered, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from honour.approval.compiled import compiled
+from honour.features.compiled import compiled
 
 ATTEMPT, APPROVAL, APPROVAL_BPS, DECLINE = range(4)
 """Columns of costs: charged for an attempt, on approval, on approval in basis points of the amount, without approval."""

@@ -63,7 +63,7 @@ class Asked:
         self.payment, self.terms, self.allowed, self.history, self.at_us = payment, terms, allowed, history, at_us
         self.eligible = self.considered.eligible
 
-    @cached_property
+    @property
     def until_us(self) -> int:
         """The last instant at which the payment may be attempted: horizon or deadline."""
         ends_us = (self.history.first_us or self.at_us) + self.terms.retry_horizon_days * DAY_US
@@ -75,7 +75,7 @@ class Asked:
         """Candidates that may be attempted now, or once some time has passed."""
         return [one for one in self.considered if set(one.reasons) <= _PASSING]
 
-    @cached_property
+    @property
     def not_before_us(self) -> int:
         """Nothing may be sent before, in whatever form."""
         if not self.allowed.stale:
@@ -94,7 +94,7 @@ class Asked:
             return None
         return min(self.allowed.stale.values(), key=lambda until_and_why: until_and_why[0])[1]
 
-    @cached_property
+    @property
     def _paused_us(self) -> int:
         history, paused_us = self.history, self.allowed.not_before_us or 0
         if self.payment.initiator != "merchant" or history.last_status != "declined" or history.last_us is None:
@@ -190,7 +190,7 @@ def outlook(asked: Asked, predicted: Predicted, *, planned: Plan | None, model: 
     if model is not None and model.recovery is not None and asked.allowed.attempts_left != 1:
         p_recovered = model.p_recovered(payment, asked.considered.attempts, before=asked.history.before)
         if predicted.follows is not None:
-            p_recovered = [expit(_logit(p) + shift) for p, shift in zip(p_recovered, predicted.follows, strict=True)]
+            p_recovered = _shifted(p_recovered, predicted.follows)
     told = np.empty((4, len(asked.eligible)))
     _kernel().valued(
         predicted.p_approve,
@@ -213,6 +213,15 @@ def outlook(asked: Asked, predicted: Predicted, *, planned: Plan | None, model: 
         spread if predicted.sd is not None else None,
         by_model if p_model is not None else None,
     )
+
+
+def _shifted(p: list[float], log_odds: Sequence[float]) -> list[float]:
+    """Probabilities moved by log-odds; a few pairs of both recur, those of a form of authentication."""
+    moved: dict[tuple[float, float], float] = {}
+    for pair in zip(p, log_odds, strict=True):
+        if pair not in moved:
+            moved[pair] = expit(_logit(pair[0]) + pair[1])
+    return [moved[pair] for pair in zip(p, log_odds, strict=True)]
 
 
 def _as_planned(asked: Asked, p_approve: list[float], planned: Plan) -> Outlook:

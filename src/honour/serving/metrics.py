@@ -37,6 +37,7 @@ class Metrics:
         self._decisions = Counter("honour_decisions", "Decisions made", ["action", "stage", "route", "reason"], registry=self.registry)
         self._decided = cache(self._decisions.labels)  # Finding a counter by its labels takes longer than counting.
         self._outcomes = Counter("honour_outcomes", "Outcomes and attempts recorded", ["status", "route", "source"], registry=self.registry)
+        self._answered = cache(self._outcomes.labels)
         self._disputes = Counter("honour_disputes", "Disputes recorded", registry=self.registry)
         self._refusals = Counter("honour_refusals", "Requests and lines refused, by problem", ["status", "problem"], registry=self.registry)
         self._seconds = Histogram(
@@ -90,7 +91,7 @@ class Metrics:
     def answered(self, status: str, *, route: str | None, source: str) -> None:
         """Count an answer; `source` is decision or attempt. Routes that are not configured are counted together: callers name them."""
         is_known = any(route == known.id for known in self._engine.settings.routes)
-        self._outcomes.labels(status, route if is_known else "other", source).inc()
+        self._answered(status, route if is_known else "other", source).inc()
 
     def disputed(self) -> None:
         """Count a dispute."""

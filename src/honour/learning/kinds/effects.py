@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from honour.approval.compiled import compiled
+from honour.features.compiled import compiled
 from honour.learning.kinds.port import Floats
 
 ROUNDS = 12
