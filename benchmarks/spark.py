@@ -1,6 +1,6 @@
 """Training sets by DuckDB and by Spark on this machine, from the same lake: seconds, memory, and whether they are the same.
 
-python benchmarks/spark.py [--rows 100000 1000000] [--threads 2] [--features 45] [--memory 4g]
+python benchmarks/spark.py [--rows 10000 30000 100000] [--add] [--threads 2] [--features 45] [--memory 4g]
 
 Each case runs in a process of its own, Spark with its Java from start to end. The attempts, and the 45 features, are those of
 `training_sets.py`. What Spark costs on one machine is mostly its own keep: it is there for what one machine cannot hold.
@@ -25,12 +25,14 @@ from run import machine
 from training_sets import FEATURES, RESULTS, WORK, made_lake, used
 
 TOLERANCE = 1e-9
+RESULT = RESULTS.parent / "spark.json"
 
 
 def main() -> None:
     """Measure, compare, print the table, write the file; exits with 1 when a value differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 30_000, 100_000])
+    parser.add_argument("--add", action="store_true", help="keep what the file says of other numbers of rows")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--features", type=int, default=len(FEATURES), help="only so many of them")
     parser.add_argument("--memory", default="4g", help="of Spark's Java")
@@ -40,7 +42,9 @@ def main() -> None:
         case = _case(arguments.case[0], int(arguments.case[1]), arguments)
         sys.stdout.buffer.write(msgspec.json.encode(case))
         return
-    cases, n_differing = [], 0
+    before = msgspec.json.decode(RESULT.read_bytes()) if arguments.add else {"cases": [], "differing": 0}
+    cases = [case for case in before["cases"] if case["rows"] not in arguments.rows]
+    n_differing = 0
     for rows in arguments.rows:
         made_lake(rows)
         for name in ("duckdb", "spark"):
@@ -56,14 +60,13 @@ def main() -> None:
         n_differing += sum(differing.values())
         sys.stdout.write(f"{rows:>18,} rows x {arguments.features} features, values apart by over {TOLERANCE}: {differing or 0}\n")
     written = {
-        "measured_at": f"{datetime.now(tz=UTC):%Y-%m-%d}",
         "machine": machine(),
         "excludes": "making the attempts; the start of Spark is in. On a machine that is shared seconds are more, CPU seconds hardly",
         "features": FEATURES[: arguments.features],
-        "differing": n_differing,
+        "differing": n_differing + before["differing"],
         "cases": cases,
     }
-    (RESULTS.parent / "spark.json").write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=2) + b"\n")
+    RESULT.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=2) + b"\n")
     sys.exit(1 if n_differing else 0)
 
 
@@ -73,7 +76,9 @@ def _case(name: str, rows: int, asked: argparse.Namespace) -> dict[str, Any]:
     cpu_s, peak_gb = used()
     load = round(os.getloadavg()[0], 1)
     seconds = round(time.perf_counter() - began, 1)
-    return {"name": name, "rows": rows, "threads": asked.threads, "seconds": seconds, "cpu_s": cpu_s, "peak_gb": peak_gb, "load": load}
+    at = f"{datetime.now(tz=UTC):%Y-%m-%d}"
+    figures = {"seconds": seconds, "cpu_s": cpu_s, "peak_gb": peak_gb, "load": load}
+    return {"name": name, "rows": rows, "threads": asked.threads, "measured_at": at, **figures}
 
 
 def _duckdb(rows: int, asked: argparse.Namespace) -> None:

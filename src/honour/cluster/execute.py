@@ -18,7 +18,7 @@ from honour.features.view import Catalogue
 
 Progress = Callable[[int, int], None]
 _TYPES = {"text": "STRING", "integer": "BIGINT"}
-_WRITTEN = ("answered", "asked", "view_", "distinct_", "gathered_", "features")
+_WRITTEN = ("arrivals", "begins", "begun", "answered", "asked", "hot", "gathered_", "features")
 """Tables that are read more than once, or together with all others."""
 
 

@@ -1,40 +1,31 @@
 """What differs between the engines that run the feature SQL: a few things, said once for DuckDB and once for Spark.
 
-Everything else is one text for both (`sql`). Spark has no ASOF JOIN: there the rows of both sides stand in one order, and a window
-carries the last row of the right side along, so that each side is sorted once and no pair of rows is ever made.
+Everything else is one text for both (`sql`, `sql_value`). Spark has no ASOF JOIN: there the rows of both sides stand in one order, and
+a window carries the last row of the right side along, so that each side is sorted once and no pair of rows is ever made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isqrt
 from typing import Final, Literal, NamedTuple, Protocol
+
+from honour.features.sql_asof import asof_steps
+from honour.features.sql_one_pass import Views, one_pass_steps, one_pass_tables, seen_name
+from honour.features.sql_value import Step
 
 Engine = Literal["duckdb", "spark"]
 HOUR_US = 3_600_000_000
+Windows = Sequence[tuple[int, int]]
+"""Of each the length of a tile in seconds, and how many of them."""
 
 
-class Asof(NamedTuple):
-    """For each row of a left table the last row of another that does not come after it; nothing where there is none.
+class Seen(NamedTuple):
+    """How each row of the spine finds the last answer it may see: a clause before SELECT, columns, and what stands behind FROM."""
 
-    table, alias  the other, and what it is called
-    same          what must be equal: expression of the left table, column of the other
-    at            which is later: expression of the left table, column of the other
-    columns       what is read of the other
-    """
-
-    table: str
-    alias: str
-    same: tuple[tuple[str, str], ...]
-    at: tuple[str, str]
+    before: str
     columns: tuple[str, ...]
-
-
-class Earlier(NamedTuple):
-    """Columns of the tiles before a window, and the join that brings them, if one is needed."""
-
-    columns: tuple[str, ...]
-    join: str
+    source: str
+    joins: tuple[str, ...]
 
 
 class Dialect(Protocol):
@@ -60,28 +51,28 @@ class Dialect(Protocol):
         """A value of a column of `table` as something that is never null, unless no answer has it."""
         ...
 
-    def asof(self, left: str, *, columns: Sequence[str], others: Sequence[Asof]) -> str:
-        """What stands behind FROM: the left table, of which `columns` are read, with the others joined to it."""
+    def arrivals(self, windows: Windows) -> list[Step]:
+        """Tables that `seen` reads."""
         ...
 
-    def arrivals(self) -> tuple[str, Asof]:
-        """The last answer that had arrived by the instant of each row of the spine: a clause before SELECT, and the join."""
+    def seen(self, windows: Windows, *, read: Sequence[str]) -> Seen:
+        """The last answer that had arrived by the instant of each row of the spine, of which the columns `read` are read."""
         ...
 
     def offset_join(self, table: str, instant: str) -> str:
         """Joins the UTC offset of the shopper's country at an instant."""
         ...
 
-    def once(self) -> str:
-        """Behind AS of a query in WITH that is read several times."""
+    def views(self, views: Views) -> list[Step]:
+        """Totals of each entity as of each row of the spine, from `answered` and `asked`."""
         ...
 
-    def earlier(self, names: Sequence[str], *, before: str, tiles: int, codes: Sequence[str]) -> Earlier:
-        """What had been counted so many tiles before each tile, from `tiles`: a row per key and tile with the totals at its end."""
+    def tables(self, views: Views) -> list[str]:
+        """The tables of these that have a line for each row_id."""
         ...
 
-    def gathered(self, tables: Sequence[str]) -> list[tuple[str, str]]:
-        """Tables to join in the place of `tables`, which have a row_id: each holds several of them. None where all are joined at once."""
+    def counted(self, tables: Sequence[str]) -> Step | None:
+        """One table in the place of `tables`, which have row_id and n; None where they are joined as they are."""
         ...
 
 
@@ -103,42 +94,37 @@ class _DuckDB:
     def code(self, part: str, *, table: str) -> str:
         return f"code_{part}.code" if table == "answers" else f"coalesce(code_{part}.code, 0)"
 
-    def asof(self, left: str, *, columns: Sequence[str], others: Sequence[Asof]) -> str:
-        del columns  # It reads what the query names.
-        lines = [left]
-        for other in others:
-            same = "".join(f"{expression} = {other.alias}.{column} AND " for expression, column in other.same)
-            called = other.table if other.table == other.alias else f"{other.table} AS {other.alias}"
-            lines.append(f"ASOF LEFT JOIN {called} ON {same}{other.at[0]} >= {other.alias}.{other.at[1]}")
-        return "\n".join(lines)
+    def arrivals(self, windows: Windows) -> list[Step]:
+        del windows
+        return []
 
-    def arrivals(self) -> tuple[str, Asof]:
-        known = "WITH arrivals AS (SELECT arrived_us, max(seq) AS seq FROM answers GROUP BY arrived_us)\n"
-        return known, Asof("arrivals", "arrivals", (), ("spine.at_us", "arrived_us"), ("seq",))
+    def seen(self, windows: Windows, *, read: Sequence[str]) -> Seen:
+        del windows, read  # It reads what the query names.
+        return Seen(
+            before="WITH arrivals AS (SELECT arrived_us, max(seq) AS seq FROM answers GROUP BY arrived_us)\n",
+            columns=(_SEEN,),
+            source="spine\nASOF LEFT JOIN arrivals ON spine.at_us >= arrivals.arrived_us",
+            joins=(),
+        )
 
     def offset_join(self, table: str, instant: str) -> str:
         return (
             f"ASOF LEFT JOIN local_offset ON {table}.shopper_country = local_offset.country AND {table}.{instant} >= local_offset.from_us"
         )
 
-    def once(self) -> str:
-        return " MATERIALIZED"
+    def views(self, views: Views) -> list[Step]:
+        return [step for view, features in views.items() for step in asof_steps(view, features)]
 
-    def earlier(self, names: Sequence[str], *, before: str, tiles: int, codes: Sequence[str]) -> Earlier:
-        same = "".join(f"tiles.{code} = {before}.{code} AND " for code in codes)
-        join = f"ASOF LEFT JOIN tiles AS {before} ON {same}tiles.tile - {tiles} >= {before}.tile"
-        return Earlier(tuple(f"{before}.{name} AS {name}_earlier_{before}" for name in names), f"\n{join}")
+    def tables(self, views: Views) -> list[str]:
+        return [f"view_{view.name}" for view in views]
 
-    def gathered(self, tables: Sequence[str]) -> list[tuple[str, str]]:
+    def counted(self, tables: Sequence[str]) -> Step | None:
         del tables
-        return []
+        return None
 
 
 class _Spark:
-    """Codes are the values themselves: numbers that are given out would have to be counted in one place.
-
-    In the tiles a frame over tile numbers does for all windows what ASOF joins do in DuckDB: its upper end only moves on.
-    """
+    """Codes are the values themselves: numbers that are given out would have to be counted in one place."""
 
     def text(self, query: str) -> str:
         return query.replace(" // ", " div ")
@@ -157,38 +143,38 @@ class _Spark:
     def code(self, part: str, *, table: str) -> str:
         return f"coalesce(concat('=', CAST({table}.{part} AS STRING)), '')"
 
-    def asof(self, left: str, *, columns: Sequence[str], others: Sequence[Asof]) -> str:
-        source, known = f"(SELECT struct({', '.join(columns)}) AS {left} FROM {left})", [left]
-        for other in others:
-            keys = [f"key_{at}" for at in range(len(other.same))]
-            asked = [f"{pair[0]} AS {key}" for key, pair in zip(keys, other.same, strict=True)]
-            told = [f"{pair[1]} AS {key}" for key, pair in zip(keys, other.same, strict=True)]
-            asked += [f"{other.at[0]} AS place", "1 AS side", *known, f"NULL AS {other.alias}"]
-            told += [f"{other.at[1]} AS place", "0 AS side", *(f"NULL AS {name}" for name in known)]
-            told.append(f"struct({', '.join(other.columns)}) AS {other.alias}")
-            per = f"PARTITION BY {', '.join(keys)} " if keys else ""
-            last = f"last_value({other.alias}) IGNORE NULLS OVER so_far AS {other.alias}"
-            source = (
-                f"(SELECT {', '.join(known)}, {other.alias} FROM (\n"
-                f"SELECT side, {', '.join(known)}, {last} FROM (\n"
-                f"SELECT {', '.join(asked)} FROM {source}\nUNION ALL\nSELECT {', '.join(told)} FROM {other.table}\n)\n"
-                f"WINDOW so_far AS ({per}ORDER BY place, side ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)\n) WHERE side = 1)"
-            )
-            known.append(other.alias)
-        return source
+    def arrivals(self, windows: Windows) -> list[Step]:
+        """By the hour, so that no task has to walk all answers: each hour begins with what had arrived before it.
 
-    def arrivals(self) -> tuple[str, Asof]:
-        """By the hour, so that no task has to walk all answers: each hour begins with what had arrived before it."""
+        Where windows begin is known once for all entities: there are as many beginnings as tiles, not as rows.
+        """
+        begins = [f"(at_us // {tile_s * 1_000_000} - {tiles - 1}) * {tile_s * 1_000_000}" for tile_s, tiles in windows]
+        asked = [f"SELECT at_us // {HOUR_US} AS hour FROM spine"]
+        steps = []
+        if windows:
+            asked.append(f"SELECT (begins_us - 1) // {HOUR_US} AS hour FROM begins")
+            stacked = ", ".join(begins)
+            steps.append(Step("begins", f"SELECT DISTINCT begins_us FROM spine LATERAL VIEW stack({len(begins)}, {stacked}) AS begins_us"))
+        hours = "\n    UNION ALL ".join(["SELECT hour, seq FROM arrived", *(f"SELECT hour, NULL FROM ({one})" for one in asked)])
         known = (
-            "WITH arrived AS (SELECT arrived_us, max(seq) AS seq FROM answers GROUP BY arrived_us),\n"
-            f"hours AS (SELECT hour, max(seq) AS seq FROM (\n    SELECT arrived_us // {HOUR_US} AS hour, seq FROM arrived\n"
-            f"    UNION ALL SELECT at_us // {HOUR_US} AS hour, NULL AS seq FROM spine\n) GROUP BY hour),\n"
-            f"arrivals AS (\n    SELECT arrived_us // {HOUR_US} AS hour, arrived_us, seq FROM arrived UNION ALL\n"
-            f"    SELECT hour, hour * {HOUR_US} - 1 AS arrived_us,\n"
-            "        max(seq) OVER (ORDER BY hour ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS seq FROM hours\n)\n"
+            f"WITH arrived AS (\n    SELECT arrived_us // {HOUR_US} AS hour, arrived_us, max(seq) AS seq FROM answers GROUP BY arrived_us\n"
+            f"), hours AS (SELECT hour, max(seq) AS seq FROM (\n    {hours}\n) GROUP BY hour)\n"
+            f"SELECT hour, arrived_us, seq FROM arrived UNION ALL\nSELECT hour, hour * {HOUR_US} - 1 AS arrived_us,\n"
+            "    max(seq) OVER (ORDER BY hour ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS seq FROM hours"
         )
-        same = ((f"spine.at_us // {HOUR_US}", "hour"),)
-        return known, Asof("arrivals", "arrivals", same, ("spine.at_us", "arrived_us"), ("seq",))
+        steps.append(Step("arrivals", known))
+        if windows:
+            source = _arrived_by("begins", instant="begins_us - 1", read=("begins_us",))
+            steps.append(Step("begun", f"SELECT begins.begins_us, coalesce(arrivals.seq, 0) AS seq\nFROM {source}"))
+        return steps
+
+    def seen(self, windows: Windows, *, read: Sequence[str]) -> Seen:
+        columns, joins = [_SEEN], []
+        for tile_s, tiles in windows:
+            name, size_us = seen_name(tile_s, tiles), tile_s * 1_000_000
+            columns.append(f"{name}.seq AS {name}")
+            joins.append(f"JOIN begun AS {name} ON (spine.at_us // {size_us} - {tiles - 1}) * {size_us} = {name}.begins_us")
+        return Seen("", tuple(columns), _arrived_by("spine", instant="at_us", read=read), tuple(joins))
 
     def offset_join(self, table: str, instant: str) -> str:
         until = "lead(from_us) OVER (PARTITION BY country ORDER BY from_us) AS until_us"
@@ -198,24 +184,33 @@ class _Spark:
             f"AND ({table}.{instant} < local_offset.until_us OR local_offset.until_us IS NULL)"
         )
 
-    def once(self) -> str:
-        return ""
+    def views(self, views: Views) -> list[Step]:
+        return list(one_pass_steps(views))
 
-    def earlier(self, names: Sequence[str], *, before: str, tiles: int, codes: Sequence[str]) -> Earlier:
-        per = f"PARTITION BY {', '.join(codes)} " if codes else ""
-        frame = f"({per}ORDER BY tile RANGE BETWEEN UNBOUNDED PRECEDING AND {tiles} PRECEDING)"
-        return Earlier(tuple(f"last_value({name}) OVER {frame} AS {name}_earlier_{before}" for name in names), "")
+    def tables(self, views: Views) -> list[str]:
+        return one_pass_tables(views)
 
-    def gathered(self, tables: Sequence[str]) -> list[tuple[str, str]]:
-        """A task that joins sorts every table at the same time, and has memory for a dozen: few at once, each as a struct of its name."""
-        size = max(1, isqrt(len(tables)))
-        found = []
-        for at, first in enumerate(range(0, len(tables), size)):
-            some = tables[first : first + size]
-            columns = ", ".join(f"struct({table}.*) AS {table}" for table in some)
-            joins = "\n".join(f"LEFT JOIN {table} USING (row_id)" for table in some)
-            found.append((f"gathered_{at}", f"SELECT asked.row_id, {columns}\nFROM asked\n{joins}"))
-        return found
+    def counted(self, tables: Sequence[str]) -> Step | None:
+        if not tables:
+            return None
+        columns = ", ".join(f"struct(max(if(which = {at}, n, NULL)) AS n) AS {table}" for at, table in enumerate(tables))
+        rows = "\nUNION ALL ".join(f"SELECT row_id, {at} AS which, n FROM {table}" for at, table in enumerate(tables))
+        return Step("gathered_distinct", f"SELECT row_id, {columns}\nFROM (\n{rows}\n) GROUP BY row_id")
+
+
+_SEEN = "least(spine.seq - 1, coalesce(arrivals.seq, 0)) AS seen"
+
+
+def _arrived_by(table: str, *, instant: str, read: Sequence[str]) -> str:
+    """Rows of a table, each beside the last of `arrivals` that does not come after its instant."""
+    asked = f"struct({', '.join(read)}) AS {table}"
+    return (
+        f"(SELECT {table}, arrivals FROM (\n    SELECT side, {table}, last_value(arrivals) IGNORE NULLS OVER so_far AS arrivals FROM (\n"
+        f"        SELECT ({instant}) // {HOUR_US} AS hour, {instant} AS place, 1 AS side, {asked}, NULL AS arrivals\n"
+        f"        FROM {table}\n        UNION ALL\n"
+        f"        SELECT hour, arrived_us AS place, 0 AS side, NULL AS {table}, struct(seq) AS arrivals FROM arrivals\n    )\n"
+        "    WINDOW so_far AS (PARTITION BY hour ORDER BY place, side ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)\n) WHERE side = 1)"
+    )
 
 
 DUCKDB: Final[Dialect] = _DuckDB()

@@ -16,7 +16,8 @@ from honour.features.catalogue import CATALOGUE
 from honour.features.columns import CANDIDATE_COLUMNS, read_payment
 from honour.features.execute import Progress, Rows, database, features_in
 from honour.features.from_log import ANSWER_COLUMNS, INSTANT_COLUMNS, ROW_COLUMNS, LogReader, table_of
-from honour.features.sql import Step, answer_columns
+from honour.features.sql import answer_columns
+from honour.features.sql_value import Step
 from honour.features.view import Catalogue
 from honour.records.event import DecisionMade, LoggedEvent
 from honour.records.route import Candidate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from honour.features.answer import only_field
@@ -55,6 +55,13 @@ _ADDED = {
 _ERA_HALF_LIVES = 512  # Weights of one era stay below 2^512 and above 1; the era before it is added, older ones have faded.
 
 
+class Step(NamedTuple):
+    """One table of the computation, and the query that makes it."""
+
+    table: str
+    query: str
+
+
 class View(NamedTuple):
     """Answers of one entity, all or some, that features look at together."""
 
@@ -67,11 +74,19 @@ class View(NamedTuple):
         return "_".join(self.entity) + (f"_only_{self.only}" if self.only else "") or "overall"
 
     @property
+    def codes(self) -> list[str]:
+        """Columns of `answered` and `asked` that are its key."""
+        return [f"{part}_code" for part in self.entity]
+
+    @property
+    def condition(self) -> str:
+        """Which answers; empty for all."""
+        return "" if self.only is None else f"{only_field(self.only)} = '{self.only}'"
+
+    @property
     def where(self) -> str:
         """Which answers, as a clause."""
-        if self.only is None:
-            return ""
-        return f"\nWHERE {only_field(self.only)} = '{self.only}'"
+        return f"\nWHERE {self.condition}" if self.condition else ""
 
 
 class Era(NamedTuple):
@@ -88,6 +103,19 @@ class Era(NamedTuple):
     def name(self) -> str:
         """Behind `fading_`."""
         return f"{self.half_life_us // 1_000_000}s"
+
+
+class Aliases(NamedTuple):
+    """What the tables are called that hold what a line of a view is made of.
+
+    now      totals at what the row sees; former, running: those that fade, of the era before and of that of the instant
+    earlier  the column with a total before a window: of its name, the length of a tile, and how many of them
+    """
+
+    now: str
+    earlier: Callable[[str, int, int], str]
+    running: Callable[[Era], str]
+    former: Callable[[Era], str]
 
 
 def view_of(feature: FoldedFeature) -> View:
@@ -107,6 +135,65 @@ def summed(features: Sequence[FoldedFeature]) -> list[str]:
         if isinstance(feature, WindowFeature) and feature.measure == "quantile" and feature.of is not None:
             names |= {_below(feature.of, place) for place in range(len(EDGES[feature.of]))}
     return sorted(names)
+
+
+def windows(features: Sequence[FoldedFeature]) -> list[tuple[int, int]]:
+    """Tile size and number of tiles of each window."""
+    return sorted({(feature.tile_s, feature.tiles) for feature in features if isinstance(feature, WindowFeature | LastFeature)})
+
+
+def in_window(features: Sequence[FoldedFeature], tile_s: int, tiles: int) -> list[FoldedFeature]:
+    """Features over one window."""
+    over = (tile_s, tiles)
+    return [one for one in features if isinstance(one, WindowFeature | LastFeature) and (one.tile_s, one.tiles) == over]
+
+
+def eras(features: Sequence[FoldedFeature]) -> list[Era]:
+    """Those of each half-life."""
+    return sorted({era_of(feature) for feature in features if isinstance(feature, DecayedFeature)})
+
+
+def fading(features: Sequence[FoldedFeature], era: Era) -> list[str]:
+    """Sums that fade with one half-life, beside the count."""
+    return sorted(
+        {name for feature in features if isinstance(feature, DecayedFeature) and era_of(feature) == era for name in sums_of(feature)}
+    )
+
+
+def lasts(features: Sequence[FoldedFeature]) -> list[tuple[str, int]]:
+    """Columns of the last answers, each with how far back it is."""
+    return sorted({(LAST[feature.column], feature.nth) for feature in features if isinstance(feature, LastFeature)})
+
+
+def weight(era: Era) -> str:
+    """What an answer weighs: twice as much with every half-life since its era began."""
+    return f"pow(2e0, CAST(arrived_us % {era.us} AS DOUBLE) / {era.half_life_us})"
+
+
+def view_columns(features: Sequence[FoldedFeature], of: Aliases) -> list[str]:
+    """Counts and sums of each window of an entity, its last answers, and its sums that fade.
+
+    What a row sees may end before one of its windows begins, when it was asked after its instant: then the window is empty.
+    """
+    columns = []
+    for tile_s, tiles in windows(features):
+        before, window = before_name(tile_s, tiles), in_window(features, tile_s, tiles)
+        n = _difference(f"{of.now}.n", of.earlier("n", tile_s, tiles))
+        columns.append(f"{n} AS n_{before}")
+        columns += [
+            f"{_difference(f'{of.now}.{name}_total', of.earlier(name, tile_s, tiles))} AS {name}_{before}" for name in summed(window)
+        ]
+        names = [(last_name(name, nth), nth) for name, nth in lasts(window)]
+        columns += [f"CASE WHEN {n} >= {nth} THEN {of.now}.{name} END AS {name}_{before}" for name, nth in names]
+    for era in eras(features):
+        known = ("n", *fading(features, era))
+        columns += [f"{_faded(name, era, running=of.running(era), former=of.former(era))} AS {name}_{era.name}" for name in known]
+    return columns
+
+
+def lines(columns: Sequence[str]) -> str:
+    """Columns of a SELECT, one a line."""
+    return ",\n".join(f"    {column}" for column in columns)
 
 
 def added(name: str) -> str:
@@ -154,14 +241,17 @@ def sql_value(feature: Feature) -> str:
             return _measure(feature, n=f"{view}.n_{era}", sums=[f"{view}.{name}_{era}" for name in sums_of(feature)])
 
 
-def faded(name: str, *, era: Era) -> str:
+def _difference(total: str, before: str) -> str:
+    return f"coalesce({total} - least({total}, coalesce({before}, 0)), 0)"
+
+
+def _faded(name: str, era: Era, *, running: str, former: str) -> str:
     """A sum that fades, as of the instant: of the running era and the one before it, each let fade since it began."""
-    current, former = f"fading_{era.name}", f"former_{era.name}"
-    age_us = f"asked.at_us - coalesce({current}.arrived_us, {former}.arrived_us)"
+    age_us = f"asked.at_us - coalesce({running}.arrived_us, {former}.arrived_us)"
     since_us = f"asked.at_us % {era.us}"
     return (
         f"CASE WHEN {age_us} < {FADES_AFTER * era.half_life_us} THEN "
-        f"coalesce({current}.{name}_total, 0) * pow(2e0, -CAST({since_us} AS DOUBLE) / {era.half_life_us}) + "
+        f"coalesce({running}.{name}_total, 0) * pow(2e0, -CAST({since_us} AS DOUBLE) / {era.half_life_us}) + "
         f"coalesce({former}.{name}_total, 0) * pow(2e0, -CAST({since_us} + {era.us} AS DOUBLE) / {era.half_life_us}) "
         "ELSE 0e0 END"
     )
