@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -28,27 +29,34 @@ ASKED = [
 ]
 
 
-def _scoreboard(*more: str) -> dict[str, object]:
+def _scoreboard(*more: str) -> dict[str, Any]:
     result = CliRunner().invoke(app, ["scoreboard", *ASKED, *more, "--json"])
     assert result.exit_code == 0, result.output
-    found: dict[str, object] = json.loads(result.stdout)
+    found: dict[str, Any] = json.loads(result.stdout)
     return found
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object], Path]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     folder = tmp_path_factory.mktemp("scoreboard")
-    return _scoreboard("--seeds", "2", "--processes", "2", "--out", str(folder)), folder
+    return _scoreboard("--seeds", "2", "--streams", "2", "--processes", "2", "--out", str(folder)), folder
 
 
-def test_the_scoreboard_compares_honour_with_who_was_asked_for(found: tuple[dict[str, object], Path]) -> None:
+def test_the_scoreboard_compares_honour_with_who_was_asked_for(found: tuple[dict[str, Any], Path]) -> None:
     text = json.dumps(found[0])
     for name in ("Honour", "static rules", "oracle", "fixed acq_gb_1"):
         assert f'"{name}"' in text
     assert '"cheapest first"' not in text
 
 
-def test_report_and_pictures_are_written(found: tuple[dict[str, object], Path]) -> None:
+def test_streams_of_a_world_count_together_and_worlds_remain_the_unit_of_intervals(found: tuple[dict[str, Any], Path]) -> None:
+    report = found[0]
+    board = report["scenarios"]["outage"]
+    assert (report["streams"], board["n_worlds"], board["n_payments"]) == (2, 2, 2 * 2 * 300)
+    assert board["policies"]["Honour"]["expected_margin_minor"]["n"] == 2
+
+
+def test_report_and_pictures_are_written(found: tuple[dict[str, Any], Path]) -> None:
     report, folder = found
     assert json.loads((folder / "scoreboard.json").read_text(encoding="utf-8")) == report
     assert {path.suffix for path in folder.iterdir()} >= {".png", ".html", ".json"}

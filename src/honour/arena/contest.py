@@ -32,7 +32,7 @@ from honour.simulator.world import World
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SLOW_ALONE, FAST_ALONE = "slow model alone", "fast layer alone"
 PLAYED_STREAM = 1
-"""Histories are stream 0 of a world; what is reported is played in stream 1."""
+"""Histories are stream 0 of a world; what is reported is played in this one and those after it."""
 
 Plays = dict[str, Played]
 
@@ -43,6 +43,7 @@ class Contest(NamedTuple):
     scenarios  names or files; seeds of the worlds
     payments   in each play; history: payments to learn from before it
     policies   names of the line-up to play besides Honour; None plays all
+    streams    stretches of payments after the same history, each played from its beginning; together they count as one play of the world
     """
 
     scenarios: tuple[str, ...]
@@ -50,6 +51,7 @@ class Contest(NamedTuple):
     payments: int
     history: int
     policies: tuple[str, ...] | None = None
+    streams: int = 1
 
 
 class Contested(NamedTuple):
@@ -65,7 +67,7 @@ def contest(asked: Contest, *, processes: int, step: Step, kept: KeptWorlds | No
     kept  where worlds are kept as they are played, and those found that were played before
     """
     loaded = {name: scenarios.load(name).sized(asked.payments) for name in asked.scenarios}
-    n_plays = sum(_n_policies(World(each), only=asked.policies) for each in loaded.values())
+    n_plays = asked.streams * sum(_n_policies(World(each), only=asked.policies) for each in loaded.values())
     found = {seed: world for seed in asked.seeds if kept is not None and (world := kept.load(seed)) is not None}
     done = _Counter(step, len(asked.seeds) * n_plays, done=len(found) * n_plays)
     left = asked._replace(seeds=tuple(seed for seed in asked.seeds if seed not in found))
@@ -84,7 +86,7 @@ def contest(asked: Contest, *, processes: int, step: Step, kept: KeptWorlds | No
 def kept_worlds(folder: Path, asked: Contest) -> KeptWorlds:
     """Worlds of this contest in `folder`: scenarios count by what they say, since a file may change under its name."""
     loaded = [(name, scenarios.load(name)) for name in asked.scenarios]
-    return KeptWorlds(folder, (loaded, asked.payments, asked.history, asked.policies))
+    return KeptWorlds(folder, (loaded, asked.payments, asked.history, asked.policies, asked.streams))
 
 
 def _worlds(asked: Contest, *, processes: int, done: _Counter) -> Iterator[tuple[int, dict[str, Plays]]]:
@@ -142,13 +144,20 @@ def _play_world(asked: Contest, seed: int, tell: Callable[[str], object]) -> dic
             if key not in learned:
                 where = Path(folder) / str(len(learned))
                 learned[key] = learn(where, scenario=scenario, seed=seed, payments=asked.history, step=lambda *_: None, threads=1)
-            world = World(scenario, seed=seed, stream=PLAYED_STREAM)
-            makers = {**_makers(world, only=asked.policies), **_engines(learned[key], only=asked.policies)}
-            results[name] = {}
-            for policy, make in makers.items():
-                results[name][policy] = play(world, policy=make(world))
-                tell(policy)
+            results[name] = _play_streams(asked, scenario, seed, learned[key], tell)
     return results
+
+
+def _play_streams(asked: Contest, scenario: Scenario, seed: int, learned: Learned, tell: Callable[[str], object]) -> Plays:
+    """Every policy in one scenario of a world, its streams together."""
+    made: dict[str, list[Played]] = {}
+    for stream in range(PLAYED_STREAM, PLAYED_STREAM + asked.streams):
+        world = World(scenario, seed=seed, stream=stream)
+        makers = {**_makers(world, only=asked.policies), **_engines(learned, only=asked.policies)}
+        for policy, make in makers.items():
+            made.setdefault(policy, []).append(play(world, policy=make(world)))
+            tell(policy)
+    return {policy: Played.joined(parts) for policy, parts in made.items()}
 
 
 def _makers(world: World, *, only: tuple[str, ...] | None = None) -> dict[str, MakePolicy]:

@@ -27,6 +27,7 @@ def as_object(asked: Contest, found: Contested) -> dict[str, Any]:
         "versions": {"honour": __version__, "python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         "seeds": list(asked.seeds),
         "payments": asked.payments,
+        "streams": asked.streams,
         "history": asked.history,
         "scenarios": {name: _board(board) for name, board in found.boards.items()},
     }

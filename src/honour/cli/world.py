@@ -76,6 +76,7 @@ def scoreboard(
     seeds: int = typer.Option(10, "--seeds", min=1, help="Worlds; intervals need two or more."),
     first_seed: int = typer.Option(1, "--first-seed", min=0, help="Seed of the first world."),
     payments: int = typer.Option(6_000, "--payments", min=200, help="Payments in each play."),
+    streams: int = typer.Option(1, "--streams", min=1, help="Plays of each world, each of other payments after the same history."),
     history: int = typer.Option(30_000, "--history", min=5_000, help="Payments of history that Honour learns from in each world."),
     policy: list[str] = typer.Option([], "--policy", help="Play only these and the fixed routes beside Honour; repeat for several."),
     processes: int = typer.Option(2, "--processes", min=1, help="Worlds played at a time."),
@@ -85,7 +86,8 @@ def scoreboard(
     """Play Honour and simple policies side by side in worlds with known truth, and say who earned what.
 
     Every policy meets the same payments and the same luck. Differences are paired; intervals are over worlds. The oracle knows the
-    hidden truth but not the luck: the share of the gap from the best fixed route to it is what there was to gain. With --out, worlds are
+    hidden truth but not the luck: the share of the gap from the best fixed route to it is what there was to gain. What Honour learned of
+    a world is used in each of its streams: more of them make intervals narrower at less time than more worlds do. With --out, worlds are
     kept as they are played: the same command, started again, goes on with those that are left.
     """
     from honour.arena.contest import FAST_ALONE, SLOW_ALONE, Contest, contest, kept_worlds  # Training libraries; serving does without them.
@@ -98,7 +100,7 @@ def scoreboard(
         if name not in (known := (*LINE_UP, SLOW_ALONE, FAST_ALONE)):
             raise BadInput(f"--policy: no policy {name!r}; allowed: {', '.join(known)}.")
     chosen = names() if "all" in scenario else tuple(dict.fromkeys(scenario))
-    asked = Contest(chosen, tuple(range(first_seed, first_seed + seeds)), payments, history, tuple(policy) or None)
+    asked = Contest(chosen, tuple(range(first_seed, first_seed + seeds)), payments, history, tuple(policy) or None, streams)
     with show.progress() as step:
         kept = kept_worlds(out, asked) if out is not None else None
         found = contest(asked, processes=min(processes, seeds), step=step, kept=kept)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,15 @@ class Played:
     renewal: npt.NDArray[np.bool_]
     created_us: npt.NDArray[np.int64]
     broken_rules: dict[str, int]
+
+    @staticmethod
+    def joined(parts: Sequence[Played]) -> Played:
+        """Plays of one policy, one after another."""
+        names = [field.name for field in fields(Played) if field.name != "broken_rules"]
+        broken: Counter[str] = Counter()
+        for part in parts:
+            broken.update(part.broken_rules)
+        return Played(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}, broken_rules=dict(broken))
 
     @property
     def rule_violations(self) -> int:
