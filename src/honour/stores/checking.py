@@ -63,11 +63,14 @@ class Check:
     """Holds the days of a batch against expectations while it is taken in; BatchRefused before a day that may not come in.
 
     before  tallies of the days before; asked for when the first day comes, since many builds have none
+    of_log  what comes is in the event log already, where nothing can be mended
     """
 
-    def __init__(self, expected: Expected, *, before: Callable[[], Sequence[Tally]] = tuple, refuses: bool = True) -> None:
+    def __init__(
+        self, expected: Expected, *, before: Callable[[], Sequence[Tally]] = tuple, refuses: bool = True, of_log: bool = False
+    ) -> None:
         self.judging = Judging(expected, before=before)
-        self.expected, self._refuses = expected, refuses
+        self.expected, self._refuses, self._of_log = expected, refuses, of_log
 
     def day(self, attempts: Any, *, goes_on: bool) -> None:
         """Attempts of one day, as a lake has them."""
@@ -130,8 +133,18 @@ class Check:
             first = refused[0]
             raise BatchRefused(
                 f"{first.day}: {first.found}; {first.expectation.name!r} allows {first.limit:g}, and found is {first.figure:g}. Nothing of "
-                "that day or after it was taken in. Mend the source, or change the expectation in [[quality.expectations]] of honour.toml."
+                f"that day or after it was taken in. {_remedy(first.expectation.name, of_log=self._of_log)}"
             )
+
+
+def _remedy(name: str, *, of_log: bool) -> str:
+    if not of_log:
+        return "Mend the source, or change the expectation in [[quality.expectations]] of honour.toml."
+    return (
+        "The log keeps what it has; lake, training sets and training end before that day. `honour quality report` shows what it holds. "
+        f"To take it as it is, let {name!r} warn in [[quality.expectations]] of honour.toml, run `honour lake build`, and let it refuse "
+        "again: a day that is over is judged once."
+    )
 
 
 def check_import(
@@ -163,7 +176,7 @@ def checking(
 ) -> Iterator[Check]:
     """Hold what goes into a lake against expectations, its last days compared with; the report is kept, also of what was refused."""
     now, reports, expected = utc_now(), Reports(data_dir), expected_in(data_dir)
-    check = Check(expected, before=lambda: tallies_of(lake, expected=expected))
+    check = Check(expected, before=lambda: tallies_of(lake, expected=expected), of_log=source == "log")
     try:
         if found is not None and mapping is not None:
             check.files(found, n_disputes=0, known=reports.columns_of(mapping), now=now)
