@@ -12,6 +12,7 @@ from honour import loop
 from honour.arena.engine_policy import settings_of
 from honour.loop import DataDir, Step, Trained
 from honour.outcomes.state import State
+from honour.outcomes.uncollected import uncollected
 from honour.records.event import AttemptReported, Event
 from honour.records.instant import to_us
 from honour.records.settings import Settings
@@ -35,6 +36,7 @@ class Learned(NamedTuple):
     trained: Trained
 
 
+@uncollected()
 def learn(folder: Path, *, scenario: Scenario, seed: int, payments: int, step: Step, threads: int | None = None) -> Learned:
     """Play the days before `scenario` by a merchant's volume split, train on them as `honour train` does, and load the bundle.
 

@@ -14,6 +14,7 @@ from honour.networks.table import tables_id
 from honour.outcomes.due import DueRetries
 from honour.outcomes.match import PaymentBook
 from honour.outcomes.stages import Stages
+from honour.outcomes.uncollected import uncollected
 from honour.records.attempt import Attempt, Outcome
 from honour.records.decision import Decision
 from honour.records.event import AttemptReported, DecisionMade, LoggedEvent, OutcomeReported
@@ -93,6 +94,7 @@ class State:
         return msgspec.msgpack.encode((self.seq, *(fold.to_bytes() for fold in folds), self.followed.to_plain()))
 
     @classmethod
+    @uncollected()
     def from_bytes(cls, data: bytes, *, features: FeatureState | SharedFeatures | None = None) -> State:
         """The state that `to_bytes` wrote, under the same schema, with features kept in the same way."""
         state = cls(features)
