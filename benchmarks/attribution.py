@@ -1,12 +1,16 @@
 """Where a policy loses money against what can be known: Honour's engine with parts of it replaced, in the same worlds.
 
     python benchmarks/attribution.py --seeds 101 102 --streams 2 --history 15000
+    python benchmarks/attribution.py --scenario outage --parts "no fast layer" "no exploration" "broken known"
 
 chances known     Honour decides as always, with the knowable oracle's chances in place of its model's: what is left to the knowable
                   oracle is lost on what follows an attempt (recovery, retries); what lies to Honour is lost by the model
 issuers known     the same, knowing issuers, routes and what is broken now, but of each card only what any card of its issuer might be
                   (the mean over six of them): what lies to Honour could be learned without ever seeing a card twice
-no fast layer     what the fast layer adds or costs; "no exploration" is what learning costs
+broken known      no fast layer; the model's chances times the shares that outages and degradations let pass at that instant: what is to be
+                  had by whoever knows at once what broke, and how much of it the fast layer gets
+routes closed     Honour with the routes that it began with: what routes that open cost or earn while they ramp
+no fast layer     what the fast layer adds or costs, both without exploration; "no exploration" is what learning costs
 Expected margins, cents per payment, of payments that a shopper and that a merchant started, each over all payments.
 """
 
@@ -34,6 +38,7 @@ from honour.records.instant import to_us
 from honour.records.payment import Payment
 from honour.records.route import Candidate, Route
 from honour.records.settings import PolicySettings
+from honour.serving.score import Model
 from honour.simulator import scenario as scenarios
 from honour.simulator.baselines.fixed import static_rules
 from honour.simulator.baselines.knowable import Knowable, knowable_oracle
@@ -46,6 +51,8 @@ from honour.simulator.shopper import CARDS_PER_COUNTRY, Cardholder
 from honour.simulator.world import World
 
 N_STRANGERS = 6
+BROKEN, ORDINARY = ("route", "degraded", "issuer_down"), 0.01
+"""Causes that come and go, and the share of attempts that they stop at an ordinary instant."""
 PLACES = [[feature.name for feature in CANDIDATE_FEATURES].index(name) for name in Candidate._fields]
 
 
@@ -133,10 +140,49 @@ class ChancesKnown:
         return self._engine.take_routes(routes)
 
 
+class BrokenKnown:
+    """Honour's model, which learns of what is broken now, and nothing else, from the world."""
+
+    def __init__(self, world: World, learned: Learned, make: Callable[[BrokenKnown], EnginePolicy]) -> None:
+        self._world, self._model = world, learned.bundle.model
+        self._asked: tuple[Payment, int] | None = None
+        self._engine = make(self)
+        self.report, self.dispute, self.take_routes = self._engine.report, self._engine.dispute, self._engine.take_routes
+
+    def predict_many(self, served: ServedFeatures) -> NDArray[np.float64]:
+        """The model's chances, less what an outage or a degradation stops."""
+        assert self._asked is not None
+        payment, at_us = self._asked
+        passes = []
+        for values in served.candidates:
+            candidate = Candidate(*(values[place] for place in PLACES))  # type: ignore[arg-type]  # by the catalogue, strings
+            stops = self._world.stops(payment, candidate=candidate, at_us=at_us)
+            passes.append(np.prod([1.0 - stop.share for stop in stops if stop.cause in BROKEN and stop.share > ORDINARY]))
+        return np.clip(self._model.predict_many(served) * np.array(passes), 1e-6, 1.0 - 1e-6)
+
+    def decide(self, request: DecisionRequest) -> Decision:
+        """Honour's decision."""
+        assert request.at is not None
+        self._asked = request.payment, to_us(request.at)
+        return self._engine.decide(request)
+
+
+class RoutesClosed:
+    """Honour with the routes that there were at the beginning: those that open are not taken into the settings."""
+
+    def __init__(self, engine: EnginePolicy, *, routes: tuple[Route, ...]) -> None:
+        self._engine, self._ids = engine, {route.id for route in routes}
+        self.decide, self.report, self.dispute = engine.decide, engine.report, engine.dispute
+
+    def take_routes(self, routes: tuple[Route, ...]) -> object:
+        """The engine hears of those it has, with their fees."""
+        return self._engine.take_routes(tuple(route for route in routes if route.id in self._ids))
+
+
 def policies(learned: Learned) -> dict[str, MakePolicy]:
     """Whole and in parts, the one that the others are measured from first."""
 
-    def engine(world: World, *, fast: bool, explores: bool, known: ChancesKnown | None = None) -> EnginePolicy:
+    def engine(world: World, *, fast: bool, explores: bool, known: Model | None = None) -> EnginePolicy:
         settings = msgspec.structs.replace(
             learned.settings, routes=world.routes, policy=PolicySettings(salt=f"{world.seed}/{world.stream}", fast_layer=fast)
         )
@@ -150,6 +196,8 @@ def policies(learned: Learned) -> dict[str, MakePolicy]:
         "Honour": lambda world: engine(world, fast=True, explores=True),
         "no exploration": lambda world: engine(world, fast=True, explores=False),
         "no fast layer": lambda world: engine(world, fast=False, explores=False),
+        "routes closed": lambda world: RoutesClosed(engine(world, fast=True, explores=True), routes=world.routes),
+        "broken known": lambda world: BrokenKnown(world, learned, lambda known: engine(world, fast=False, explores=False, known=known)),
         "issuers known": lambda world: ChancesKnown(
             world, lambda known: engine(world, fast=False, explores=False, known=known), n_strangers=N_STRANGERS
         ),
@@ -160,13 +208,14 @@ def policies(learned: Learned) -> dict[str, MakePolicy]:
 
 
 def main() -> None:
-    """Play, and print means over worlds with standard errors of the difference to static rules."""
+    """Play, and print means over worlds with standard errors of the difference to the first of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", default="calm")
     parser.add_argument("--seeds", type=int, nargs="+", default=[101, 102])
     parser.add_argument("--streams", type=int, default=2)
     parser.add_argument("--payments", type=int, default=3_000)
     parser.add_argument("--history", type=int, default=15_000)
+    parser.add_argument("--parts", nargs="+", default=[], help="only these, the one that the others are measured from first; none: all")
     asked = parser.parse_args()
     scenario = scenarios.load(asked.scenario).sized(asked.payments)
     found: dict[str, list[tuple[float, float]]] = {}
@@ -175,12 +224,14 @@ def main() -> None:
             learned = learn(Path(folder), scenario=scenario, seed=seed, payments=asked.history, step=lambda *_: None, threads=1)
             for stream in range(1, asked.streams + 1):
                 world = World(scenario, seed=seed, stream=stream)
-                for name, make in policies(learned).items():
-                    played = play(world, policy=make(world))
+                makers = policies(learned)
+                for name in asked.parts or makers:
+                    played = play(world, policy=makers[name](world))
                     parts = [float(np.where(mask, played.expected_margin_minor, 0.0).mean()) for mask in (~played.renewal, played.renewal)]
                     found.setdefault(name, []).append((parts[0], parts[1]))
-    base = found["static rules"]
-    print(f"{'policy':18s} {'shoppers':>9s} {'merchants':>9s}  less static rules")
+    first = next(iter(found))
+    base = found[first]
+    print(f"{'policy':18s} {'shoppers':>9s} {'merchants':>9s}  less {first}")
     for name, parts_of in found.items():
         less = [sum(mine) - sum(rules) for mine, rules in zip(parts_of, base, strict=True)]
         error = stdev(less) / len(less) ** 0.5 if len(less) > 1 else float("nan")
