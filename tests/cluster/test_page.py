@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +11,12 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from cluster_kit import SMALL
+from test_spark import OWN, lake_of, streams
+
+import honour.cli
 
 pyspark = pytest.importorskip("pyspark")
 pytestmark = pytest.mark.slow
@@ -58,6 +64,28 @@ def test_the_job_of_emr_serverless_is_one_that_its_api_takes() -> None:
     report = validate.ParamValidator().validate(asked, model.input_shape)
     assert not report.has_errors(), report.generate_report()
     assert "/honour_main.py" in driver["sparkSubmit"]["entryPoint"]
+
+
+def test_spark_submit_runs_the_command_from_a_copy_of_its_entry_point_with_a_file_of_ones_own_features(tmp_path: Path) -> None:
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java")
+    lake_of(tmp_path / "lake", streams(10, chance=3))
+    shutil.copy(Path(honour.cli.__path__[0]) / "__main__.py", tmp_path / "honour_main.py")
+    (tmp_path / "shop_features.py").write_text(OWN)
+    command = Path(sys.executable).parent / "spark-submit"
+    settings = [told for key, value in SMALL.items() for told in ("--conf", f"{key}={value}")]
+    asked = ["features", "build", "--engine", "spark", "--data", "data", "--lake", "lake", "--out", "out.parquet", "--feature", "seen_30d"]
+    environment = {"PYSPARK_DRIVER_PYTHON": sys.executable, "HONOUR_FEATURES__FILES": '["shop_features.py"]'}
+    ran = subprocess.run(
+        [command, "--master", "local[1]", "--deploy-mode", "client", "--files", "shop_features.py", *settings, "honour_main.py", *asked],
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert "seen_30d" in pq.read_table(tmp_path / "out.parquet").column_names
 
 
 def submitted() -> list[str]:
