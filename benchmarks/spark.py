@@ -1,6 +1,6 @@
 """Training sets by DuckDB and by Spark on this machine, from the same lake: seconds, memory, and whether they are the same.
 
-python benchmarks/spark.py [--rows 10000 30000 100000] [--add] [--threads 2] [--features 45] [--memory 4g]
+python benchmarks/spark.py [--rows 10000 100000 300000] [--add] [--threads 2] [--features 45] [--memory 4g]
 
 Each case runs in a process of its own, Spark with its Java from start to end. The attempts, and the 45 features, are those of
 `training_sets.py`. What Spark costs on one machine is mostly its own keep: it is there for what one machine cannot hold.
@@ -31,7 +31,7 @@ RESULT = RESULTS.parent / "spark.json"
 def main() -> None:
     """Measure, compare, print the table, write the file; exits with 1 when a value differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 30_000, 100_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 300_000])
     parser.add_argument("--add", action="store_true", help="keep what the file says of other numbers of rows")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--features", type=int, default=len(FEATURES), help="only so many of them")
@@ -64,7 +64,7 @@ def main() -> None:
         "excludes": "making the attempts; the start of Spark is in. On a machine that is shared seconds are more, CPU seconds hardly",
         "features": FEATURES[: arguments.features],
         "differing": n_differing + before["differing"],
-        "cases": cases,
+        "cases": sorted(cases, key=lambda case: (case["rows"], case["name"])),
     }
     RESULT.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=2) + b"\n")
     sys.exit(1 if n_differing else 0)
