@@ -3,8 +3,8 @@
 python benchmarks/stages.py [--rounds N] [--stream N]
 
 The stages alone are warm: code and data of one stage fit its caches. The stream is what decisions and outcomes cost as under load: each of
-another card, 32 to a turn on the log, as many decisions together as the queue makes. What a decision takes there beyond the sum of its
-stages is memory that had to be fetched again. To compare two versions: `versions.py`.
+another card, 32 to a turn on the log, as many decisions together as the queue makes; then with a turn for each. What a decision takes
+there beyond the sum of its stages is memory that had to be fetched again. To compare two versions: `versions.py`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,12 @@ N_ROUTES = 8
 REPEATS = 5
 CHUNK = 256
 """Payments of the stream that are measured together; the middle of all chunks is told, and the best."""
-COSTS = tuple(f"{what} in a stream, {name}" for what in ("decision", "outcome") for name in ("the thread that answers", "both threads"))
+ALONE = 64
+"""Payments after those, whose decisions and outcomes have a turn each, as where few come at a time."""
+COSTS = (
+    *(f"{what} in a stream, {name}" for what in ("decision", "outcome") for name in ("the thread that answers", "both threads")),
+    *(f"{what} alone, the thread that answers" for what in ("decision", "outcome")),
+)
 TOGETHER = 32
 """Decisions, or outcomes, of one turn on the log."""
 
@@ -85,8 +90,8 @@ def table(engine: Engine, loaded: Bundle, *, rounds: int) -> None:
 
 def stream(engine: Engine, *, n: int) -> None:
     """Print what decisions and their outcomes cost in a stream: CPU time of the thread that answers, and with the log's writer."""
-    bodies = made.decision_bodies(n=n, seed=4, prefix="stream")
-    stretches = [stretch(engine, bodies[first : first + CHUNK]) for first in range(0, n, CHUNK)]
+    bodies = made.decision_bodies(n=n // CHUNK * (CHUNK + ALONE), seed=4, prefix="stream")
+    stretches = [stretch(engine, bodies[first : first + CHUNK + ALONE]) for first in range(0, len(bodies), CHUNK + ALONE)]
     for at, name in enumerate(COSTS):
         us = sorted(costs[at] for costs in stretches[1:])
         print(f"{name:56}{us[len(us) // 2]:8.1f} us of CPU time (best {us[0]:.1f})")
@@ -109,8 +114,14 @@ def stretch(engine: Engine, bodies: Sequence[bytes]) -> tuple[float, ...]:
             engine.report_outcome(Outcome(decision_id=decision.decision_id, status=status, response_code="00"))
         return engine.newest
 
-    decided = in_turns(engine, decide_some, bodies)
-    return (*decided, *in_turns(engine, report_some, [one for one in decisions if one.attempt is not None]))
+    decided = in_turns(engine, decide_some, bodies[:CHUNK])
+    reported = in_turns(engine, report_some, [one for one in decisions if one.attempt is not None])
+    alone = []
+    for body in bodies[CHUNK:]:
+        decisions.clear()
+        decided_us, _ = in_turns(engine, decide_some, [body])
+        alone += [(decided_us, in_turns(engine, report_some, decisions)[0]) for one in decisions if one.attempt is not None]
+    return (*decided, *reported, *(sum(us) / len(alone) for us in zip(*alone, strict=True)))
 
 
 def together(under_way: list[Steps[Answered[Decision]]]) -> list[Answered[Decision]]:

@@ -85,7 +85,7 @@ def be_measured() -> None:
     with stages.prepared() as (engine, _):
         print(json.dumps(stages.COSTS), flush=True)
         for number, _ in enumerate(sys.stdin):
-            bodies = made.decision_bodies(n=stages.CHUNK, seed=number, prefix=f"stretch{number}")
+            bodies = made.decision_bodies(n=stages.CHUNK + stages.ALONE, seed=number, prefix=f"stretch{number}")
             print(json.dumps(stages.stretch(engine, bodies)), flush=True)
 
 

@@ -137,6 +137,31 @@ def test_an_event_that_waited_behind_a_failure_may_be_sent_again(tmp_path: Path)
     log.close()
 
 
+def test_a_turn_knows_whether_another_process_had_it_since(tmp_path: Path) -> None:
+    mine, another = FileTurn(tmp_path / "events.db"), FileTurn(tmp_path / "events.db")
+    told = []
+    for turn in (mine, mine, another, mine, another, another):
+        assert turn.take(wait=False)
+        told.append(turn.was_last())
+        turn.note()
+        turn.give()
+    assert told == [False, True, False, False, False, True]
+
+
+def test_one_who_could_not_ask_where_the_log_ends_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, other = sqlite_log(tmp_path / "events.db"), sqlite_log(tmp_path / "events.db")
+    log.append(attempt(1), arrived_us=1).result()
+    other.append(attempt(2), arrived_us=2).result()
+    with monkeypatch.context() as away:
+        away.setattr(SqliteRows, "end", _cannot)
+        with pytest.raises(LogUnavailable):
+            log.take_turn()
+    assert log.recover()
+    assert log.append(attempt(3), arrived_us=3).result().seq == 3
+    log.close()
+    other.close()
+
+
 def test_what_was_taken_in_is_durable_after_closing(tmp_path: Path) -> None:
     log = sqlite_log(tmp_path / "events.db")
     futures = [log.append(attempt(number), arrived_us=number) for number in range(500)]
@@ -290,3 +315,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_log(tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(LogUnavailable, match="data folder"):
         sqlite_log(tmp_path / "file" / "events.db")
+
+
+def _cannot(_: SqliteRows) -> tuple[int, int]:
+    raise LogUnavailable("the disk does not answer.")

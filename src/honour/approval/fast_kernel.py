@@ -68,7 +68,7 @@ def _correct(
     sd: Any,
 ) -> None:
     """Compiled. Fills `p` and `sd`; `waiting` says how many attempts of each candidate's route are late, and how many on their way."""
-    n, n_kinds = rows.shape
+    n_kinds, n = rows.shape
     n_regimes = prior.shape[1]
     for i in range(n):
         q = min(max(p_model[i], 1e-6), 1.0 - 1e-6)
@@ -77,7 +77,7 @@ def _correct(
         passes = 1.0
         square = 1.0
         for kind in range(n_kinds):
-            row = rows[i, kind]
+            row = rows[kind, i]
             gone = max(0, at_us - at[row]) if row >= n_kinds else 0
             kept = math.exp(-gone / times[kind])
             mean += drift[row, 0] * kept

@@ -20,6 +20,7 @@ routes the issuer is. State is a fold of the log, bounded: the node touched long
 from __future__ import annotations
 
 import math
+from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
@@ -37,6 +38,7 @@ from honour.records.route import Candidate
 Kind = Literal["route", "issuer", "route_network", "route_issuer", "population", "segment"]
 KINDS: tuple[Kind, ...] = ("route", "issuer", "route_network", "route_issuer", "population", "segment")
 """Nodes of one attempt, from the most general to the most particular among those with a regime; then those that only drift."""
+_OF_NO_ROUTE = ("issuer", "population")
 WITH_REGIME = 4
 """The first kinds have a regime."""
 REGIMES = ("up", "weak", "half", "refusing", "silent")
@@ -45,8 +47,8 @@ PASSES = (1.0, 0.8, 0.5, 0.02, 0.02)
 
 DAY_US = 86_400_000_000
 NODES_MAX = 100_000
-FOUND_MAX = 10_000
-"""Kinds of payments whose nodes are remembered."""
+FOUND_MAX, PARTS_MAX = 100, 10_000
+"""Lists of candidates whose nodes are remembered, and parts of payments for each."""
 UNAVAILABLE = frozenset(("91", "96", "92", "19"))
 """Response codes by which networks say that an issuer did not answer (ISO 8583 field 39)."""
 
@@ -98,7 +100,7 @@ class FastLayer:
         self._nodes_max = nodes_max
         self._rows: OrderedDict[Key, int] = OrderedDict()  # The one touched longest ago first.
         self._free: list[int] = []
-        self._found: dict[Key, tuple[Sequence[Candidate], NDArray[np.int64]]] = {}
+        self._found: dict[int, tuple[Sequence[Candidate], dict[Key, bytes]]] = {}  # By the candidates: rows by the payment's part.
         self._size = n_kinds  # The first rows are what is believed of a node without evidence.
         self._at = np.zeros(1_024, dtype=np.int64)
         self._drift = np.zeros((1_024, 2))
@@ -203,27 +205,24 @@ class FastLayer:
         return Trouble(KINDS[kind], name, 1.0 - up / total, passes)
 
     def _rows_of(self, payment: Payment, candidates: Sequence[Candidate]) -> NDArray[np.int64]:
-        """Rows of the nodes of each candidate, (n_candidates, n_kinds); remembered for payments alike until a node comes or goes."""
-        card = payment.card
-        alike = (card.network, card.issuer or card.bin, card.issuer_country, card.funding, payment.initiator)
-        known = self._found.get(alike)
-        if known is not None and known[0] is candidates:
-            return known[1]
-        row_of = self._rows.get
-        flat: list[int] = []
-        found: list[int] = []
-        before = None
-        for candidate in candidates:
-            if candidate.route != before:  # Of a candidate the nodes know its route only.
-                before = candidate.route
-                found = [row_of(key, kind) for kind, key in enumerate(_keys(payment, candidate.route))]
-            flat += found
-        rows = np.array(flat, dtype=np.int64).reshape(len(candidates), len(KINDS))
-        if isinstance(candidates, tuple):  # A list may change.
-            if len(self._found) >= FOUND_MAX:
-                self._found.clear()
-            self._found[alike] = (candidates, rows)
-        return rows
+        """Rows of the nodes of each candidate, (n_kinds, n_candidates); of each part of a payment remembered until a node comes or goes."""
+        known = self._found.get(id(candidates))
+        if known is None or known[0] is not candidates:
+            known = candidates, {}
+            if isinstance(candidates, tuple):  # A list may change.
+                if len(self._found) == FOUND_MAX:
+                    self._found.clear()
+                self._found[id(candidates)] = known
+        of_part, parts = known[1], _keys(payment, None)
+        try:
+            rows = b"".join([of_part[part] for part in parts])
+        except KeyError:
+            if len(of_part) >= PARTS_MAX:
+                of_part.clear()
+            keys, row_of = [_keys(payment, candidate.route) for candidate in candidates], self._rows.get
+            of_part |= {part: array("q", [row_of(one[kind], kind) for one in keys]).tobytes() for kind, part in enumerate(parts)}
+            rows = b"".join([of_part[part] for part in parts])
+        return np.frombuffer(rows, dtype=np.int64).reshape(len(KINDS), len(candidates))
 
     def _row(self, key: Key, kind: int, at_us: int) -> int:
         row = self._rows.get(key)
@@ -235,9 +234,11 @@ class FastLayer:
         return row
 
     def _new_row(self, key: Key) -> int:
-        self._found.clear()
+        self._forget_rows(key)
         if len(self._rows) >= self._nodes_max:
-            self._free.append(self._rows.popitem(last=False)[1])
+            gone, row = self._rows.popitem(last=False)
+            self._forget_rows(gone)
+            self._free.append(row)
         if self._free:
             row = self._free.pop()
         else:
@@ -248,6 +249,12 @@ class FastLayer:
                 self._regime = np.concatenate([self._regime, np.zeros_like(self._regime)])
         self._rows[key] = row
         return row
+
+    def _forget_rows(self, key: Key) -> None:
+        """What was remembered of nodes that share the payment's part of this one."""
+        part = key if key[0] in _OF_NO_ROUTE else (key[0], None, *key[2:])
+        for _, of_part in self._found.values():
+            of_part.pop(part, None)
 
 
 class _Priors(NamedTuple):
@@ -271,8 +278,8 @@ _TIMES = np.array([*(days * DAY_US for days in _DRIFT_DAYS), _REGIME_US])
 """Microseconds in which each kind's drift, and last every regime, is forgotten to one over e."""
 
 
-def _keys(payment: Payment, route: str) -> tuple[Key, ...]:
-    """The nodes of one attempt in the order of KINDS."""
+def _keys(payment: Payment, route: str | None) -> tuple[Key, ...]:
+    """The nodes of one attempt in the order of KINDS; without a route, what of them is the payment's."""
     card = payment.card
     country = card.issuer_country
     issuer = card.issuer or card.bin

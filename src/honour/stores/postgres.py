@@ -92,6 +92,13 @@ class PostgresTurn:
         """Let the next one have it."""
         self._ask("SELECT pg_advisory_unlock(%s, %s)", self._class, _ROOM)
 
+    def was_last(self) -> bool:
+        """Not known: the store is asked where the log ends."""
+        return False
+
+    def note(self) -> None:
+        """Nothing is noted."""
+
     def is_wanted(self) -> bool:
         """Somebody stood at the door a moment ago."""
         now = time.monotonic()

@@ -130,7 +130,9 @@ class SharedLog:
             try:
                 with self._lock, self._noting():
                     self._writable()
-                    self._last_seq, self._last_arrived_us = self._rows.end()
+                    if not turn.was_last():
+                        self._last_seq, self._last_arrived_us = self._rows.end()
+                        turn.note()
                     self._has_turn, self._is_ending, self._n_within = True, False, 1
             except BaseException:
                 turn.give()

@@ -344,6 +344,13 @@ class StandInTurn:
         """Let the next one have it."""
         self._log.give()
 
+    def was_last(self) -> bool:
+        """Not known: the store is asked where the log ends."""
+        return False
+
+    def note(self) -> None:
+        """Nothing is noted."""
+
     def is_wanted(self) -> bool:
         """Somebody else waits for it; nobody does while the log is away."""
         return not self._log.is_away and self._log.shared_turn.is_wanted()

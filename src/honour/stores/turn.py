@@ -25,6 +25,14 @@ class Turn(Protocol):
         """Let the next one have it."""
         ...
 
+    def was_last(self) -> bool:
+        """No other process had it since `note`: the log ends where it ended then. Asked by the one that has it."""
+        ...
+
+    def note(self) -> None:
+        """Whoever has it now knows where the log ends; said before it appends."""
+        ...
+
     def is_wanted(self) -> bool:
         """Another process waits for it; asked by the one that has it."""
         ...
@@ -39,10 +47,11 @@ class Turn(Protocol):
 
 
 class FileTurn:
-    """Turns by locks of the kernel on files beside the log: all processes are on one machine."""
+    """Turns by locks of the kernel on files beside the log: all processes are on one machine. Whose the last turn was stands in a file."""
 
     def __init__(self, path: Path) -> None:
         self._files: list[int] = []
+        self._name = os.urandom(16)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             for suffix in (".door", ".lock", ".leader"):
@@ -60,6 +69,19 @@ class FileTurn:
             return _locked(self._room, fcntl.LOCK_EX, wait=wait)
         finally:
             fcntl.flock(self._door, fcntl.LOCK_UN)
+
+    def was_last(self) -> bool:
+        """No other process had it since `note`."""
+        return os.pread(self._room, len(self._name), 0) == self._name
+
+    def note(self) -> None:
+        """Whoever has it now knows where the log ends."""
+        try:
+            os.pwrite(self._room, self._name, 0)
+        except OSError as error:
+            raise LogUnavailable(
+                f"the lock beside the log: {error.strerror}. Check that there is room and that it may be written to."
+            ) from error
 
     def give(self) -> None:
         """Let the next one have it."""
