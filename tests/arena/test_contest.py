@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from honour.arena import contest as contests
+from honour.arena import kept as keeping
 from honour.cli.app import app
+from honour.errors import BadInput
 
 pytestmark = pytest.mark.slow
 
@@ -66,3 +69,14 @@ def test_an_unknown_policy_is_refused_with_the_names_there_are() -> None:
     result = CliRunner().invoke(app, ["scoreboard", "--policy", "magic"])
     assert result.exit_code != 0
     assert "static rules" in str(result.exception or result.output)
+
+
+def _begins(*_asked: object, **_more: object) -> None:
+    raise BadInput("here it would play")
+
+
+def test_who_plays_from_a_changed_checkout_is_told_that_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(keeping, "commit", lambda: "abc+")
+    monkeypatch.setattr(contests, "contest", _begins)
+    result = CliRunner().invoke(app, ["scoreboard", *ASKED, "--out", str(tmp_path)])
+    assert "no world is kept" in result.stderr

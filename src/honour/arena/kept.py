@@ -34,7 +34,7 @@ class KeptWorlds:
     def load(self, seed: int) -> dict[str, Plays] | None:
         """Plays by scenario and policy, or None."""
         path = self._path(seed)
-        if not self._keeps or not path.exists():
+        if not self.keeps or not path.exists():
             return None
         with np.load(path, allow_pickle=False) as arrays:
             names: list[tuple[str, str]] = msgspec.json.decode(bytes(arrays["names"]), type=list[tuple[str, str]])
@@ -47,7 +47,7 @@ class KeptWorlds:
 
     def save(self, seed: int, plays: dict[str, Plays]) -> None:
         """Keep the plays of a world, whole or not at all."""
-        if not self._keeps:
+        if not self.keeps:
             return
         names = [(scenario, policy) for scenario, by_policy in plays.items() for policy in by_policy]
         arrays = {"names": _bytes(names)}
@@ -70,7 +70,8 @@ class KeptWorlds:
             self._folder.rmdir()
 
     @property
-    def _keeps(self) -> bool:
+    def keeps(self) -> bool:
+        """Whether anything is kept: the code is that of its commit."""
         return not self._made_by.endswith("+")
 
     def _path(self, seed: int) -> Path:

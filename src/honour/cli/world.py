@@ -101,8 +101,10 @@ def scoreboard(
             raise BadInput(f"--policy: no policy {name!r}; allowed: {', '.join(known)}.")
     chosen = names() if "all" in scenario else tuple(dict.fromkeys(scenario))
     asked = Contest(chosen, tuple(range(first_seed, first_seed + seeds)), payments, history, tuple(policy) or None, streams)
+    kept = kept_worlds(out, asked) if out is not None else None
+    if kept is not None and not kept.keeps:
+        show.note("This checkout differs from its commit: no world is kept, and a run that is cut off begins again. Commit first.")
     with show.progress() as step:
-        kept = kept_worlds(out, asked) if out is not None else None
         found = contest(asked, processes=min(processes, seeds), step=step, kept=kept)
         report = as_object(asked, found)
         files = write(out, report=report, found=found) if out is not None else []
